@@ -1,0 +1,50 @@
+#include "common/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *status_words(enum status st)
+{
+    static const char *const words[ST_COUNT] = {
+#define STATUS_WORDS(name, words) [ST_##name] = words,
+        STATUS_LIST(STATUS_WORDS)
+#undef STATUS_WORDS
+    };
+
+    if ((unsigned)st >= ST_COUNT)
+        return "unknown status";
+    return words[st];
+}
+
+enum status err_set(struct err *err, enum status st, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (err == NULL)
+        return st;
+    va_start(ap, fmt);
+    vsnprintf(err->text, sizeof err->text, fmt, ap);
+    va_end(ap);
+    return st;
+}
+
+enum status err_in(struct err *err, enum status st, const char *fmt, ...)
+{
+    char where[sizeof err->text];
+    char old[sizeof err->text];
+    va_list ap;
+    size_t used;
+
+    if (err == NULL)
+        return st;
+    va_start(ap, fmt);
+    vsnprintf(where, sizeof where, fmt, ap);
+    va_end(ap);
+    memcpy(old, err->text, sizeof old);
+    snprintf(err->text, sizeof err->text, "%s", where);
+    used = strlen(err->text);
+    snprintf(err->text + used, sizeof err->text - used, ": %s",
+             old[0] != '\0' ? old : status_words(st));
+    return st;
+}
