@@ -202,7 +202,7 @@ struct msg_stats {
 struct msg_begin {
     uint64_t seq; /* trial number */
     uint32_t prompt;
-    uint32_t method;     /* enum method */
+    uint32_t method; /* enum method */
     uint32_t gamma, gamma_draft;
     uint32_t gen_len;
     double temperature, top_p;
@@ -293,8 +293,8 @@ struct msg_trial {
     double temperature, top_p;
     uint64_t seed;
     bool ignore_eos;
-    bool stream;       /* send TOKENS as they come */
-    bool want_logits;  /* tests: append the rows to the logits file */
+    bool stream;             /* send TOKENS as they come */
+    bool want_logits;        /* tests: append the rows to the logits file */
     uint32_t staging_layers; /* slots of the ring, in layers; 0: default */
 };
 

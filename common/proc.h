@@ -21,8 +21,8 @@ struct proc {
 
 /* argv[0] is the path of the program; fork+exec from a process that may have
  * threads, so only async-signal-safe calls lie between. */
-enum status proc_spawn(struct proc *out, const char *name, char *const argv[],
-                       const char *log_path, struct err *err);
+enum status proc_spawn(struct proc *out, const char *name, char *const argv[], const char *log_path,
+                       struct err *err);
 /* True if it has ended; then *how is words such as "exit status 1" or
  * "killed by signal 9", in the caller's buffer. Reaps it. */
 bool proc_has_ended(struct proc *p, char *how, size_t how_size);

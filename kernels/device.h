@@ -1,0 +1,95 @@
+/*
+ * device.h - the boundary: a device is opened by name and gives memory, a copy
+ * queue, and a table of operations.
+ *
+ * Above this folder there is no CUDA type and no backend name. Pointers that
+ * come from device_alloc or device_adopt are device memory: only operations
+ * and copies may touch them (on the cpu device they are host memory, but code
+ * above must not rely on it).
+ *
+ * Operations queue on the device's compute stream in call order; device_sync
+ * waits for them. On the cpu device they have run when the call returns.
+ */
+#ifndef KERNELS_DEVICE_H
+#define KERNELS_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/status.h"
+#include "kernels/kv_view.h"
+
+struct device; /* owns memory, streams, threads */
+struct device_ops;
+
+/* What an allocation is for: the ledger is printed by these words and checked
+ * against the allocator. */
+enum device_use {
+    DEVICE_WEIGHTS,
+    DEVICE_KV_ON_CHIP,
+    DEVICE_KV_RESIDENT,
+    DEVICE_KV_TAIL,
+    DEVICE_KV_RETRIEVAL,
+    DEVICE_KV_STAGING,
+    DEVICE_KV_DRAFT,
+    DEVICE_SCRATCH,
+    DEVICE_USE_COUNT
+};
+
+struct device_options {
+    int n_threads;    /* cpu: compute threads; 0: all CPUs this process may use */
+    double link_gbps; /* cpu: simulated link in 1e9 bytes per second; 0: no link */
+    bool portable;    /* cpu: never use AVX2 paths (tests) */
+};
+
+/* `name` is "cpu:N" or "cuda:N". ST_NOT_FOUND names what this machine has. */
+enum status device_open(struct device **out, const char *name, const struct device_options *opt,
+                        struct err *err);
+void device_close(struct device *dev); /* everything must be given back; NULL is fine */
+
+/* "cpu:0 (2 threads, avx2)" */
+const char *device_describe(const struct device *dev);
+/* True if operations can read host memory where it lies (cpu without a link):
+ * then offloaded pages are not staged, only counted. */
+bool device_reads_host(const struct device *dev);
+/* Simulated link rate, 0 if there is none. Tables say so wherever it counts. */
+double device_link_gbps(const struct device *dev);
+
+/* 64-byte aligned, zeroed. ST_NO_SPACE. */
+enum status device_alloc(struct device *dev, enum device_use use, size_t size_bytes, void **out,
+                         struct err *err);
+void device_free(struct device *dev, void *p); /* NULL is fine */
+size_t device_used(const struct device *dev, enum device_use use);
+
+/* Host memory (a mapped checkpoint, a shared segment) made visible to
+ * operations: the same pointer on cpu, a copy on cuda. Borrows `host` until
+ * device_drop. Counted under `use` in full. */
+enum status device_adopt(struct device *dev, enum device_use use, const void *host,
+                         size_t size_bytes, const void **out, struct err *err);
+void device_drop(struct device *dev, const void *p);
+
+/* Synchronous copies, not over the simulated link (set-up, weights, snapshot). */
+enum status device_upload(struct device *dev, void *dst, const void *host, size_t n,
+                          struct err *err);
+enum status device_download(struct device *dev, void *host, const void *src, size_t n,
+                            struct err *err);
+enum status device_sync(struct device *dev, struct err *err);
+
+/* The copy queue over the link: copies run one after the other, beside
+ * computing. A ticket is done when all copies up to it are; tickets grow by
+ * one. A simulated link paces by sleeping: a copy of n bytes ends no earlier
+ * than n / rate after it began. */
+enum status device_copy_start(struct device *dev, void *dst, const void *host, size_t n,
+                              uint64_t *ticket, struct err *err);
+enum status device_copy_wait(struct device *dev, uint64_t ticket, struct err *err);
+bool device_copy_done(struct device *dev, uint64_t ticket);
+/* Bytes carried by the queue since open. */
+uint64_t device_copy_bytes(const struct device *dev);
+
+/* 1e9 bytes per second of a plain read of device memory by all threads,
+ * measured now over a buffer several times the last cache. */
+enum status device_measure_read(struct device *dev, double *out_gbps, struct err *err);
+
+const struct device_ops *device_ops(struct device *dev);
+
+#endif
