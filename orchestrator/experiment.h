@@ -1,0 +1,88 @@
+/*
+ * experiment.h - a study as its YAML file describes it, checked.
+ *
+ * One file: target, draft, dataset, documents, seeds, methods, fixed settings,
+ * one or two swept settings, devices, link, limits. FORMATS.md, "Experiment
+ * file", lists every key with its range and default.
+ */
+#ifndef ORCHESTRATOR_EXPERIMENT_H
+#define ORCHESTRATOR_EXPERIMENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/msg.h"
+#include "common/status.h"
+
+enum {
+    EXPERIMENT_MAX_VALUES = 32, /* of one sweep */
+    EXPERIMENT_MAX_SWEEPS = 2,
+    EXPERIMENT_MAX_SEEDS = 64,
+    EXPERIMENT_MAX_TABLES = 4, /* studies in one file: quick.yaml has an a1 and an a2 part */
+    EXPERIMENT_MAX_DOCUMENTS = 64
+};
+
+/* Settings of one trial that a file may fix or sweep. */
+struct setting {
+    uint32_t prefill, gen_len, budget, chunk;
+    uint32_t gamma, gamma_draft;
+    uint32_t on_chip, resident_layers;
+    double temperature, top_p;
+    enum acceptance acceptance;
+    uint32_t kv_format; /* enum kv_format of mspeckv_kv_quant, and of baseline where asked */
+    bool ignore_eos;
+    uint32_t staging_layers; /* ring slots, in layers; 0: the default of two */
+};
+
+enum link_kind { LINK_NONE, LINK_GBPS, LINK_RATIO };
+
+struct sweep {
+    char key[32]; /* "prefill", "resident_layers", "on_chip", "gen_len", "gamma", "budget", ... */
+    uint32_t n_values;
+    double value[EXPERIMENT_MAX_VALUES];
+};
+
+/* One table of the study: which methods over which sweep. */
+struct study {
+    char name[16]; /* "a1", "a2", "b1", "b2" or the file's own word */
+    char title[80];
+    uint32_t n_methods;
+    enum method method[METHOD_COUNT];
+    enum method reference; /* what delta and speedup are against */
+    uint32_t n_sweeps;
+    struct sweep sweep[EXPERIMENT_MAX_SWEEPS];
+    struct setting fixed;
+};
+
+struct experiment {
+    char *path; /* the file, as given */
+    char name[32];
+    char *target;  /* checkpoint directories, resolved against the file's own folder */
+    char *draft;   /* NULL: none (only baseline can run) */
+    char *dataset; /* "demo" or a text file */
+    uint32_t n_documents;
+    uint64_t document_seed; /* demo text: document i has seed document_seed + i */
+    uint32_t n_seeds;
+    uint64_t seed[EXPERIMENT_MAX_SEEDS];
+    uint32_t sinks, window; /* the draft's StreamingLLM cache */
+    uint32_t n_studies;
+    struct study study[EXPERIMENT_MAX_TABLES];
+    enum link_kind link;
+    double link_value; /* GB/s or ratio */
+    char verify_device[16], draft_device[16];
+    uint32_t threads; /* per worker; 0: all */
+    char arena[8];    /* "posix" or "memfd" */
+    int numa_node;    /* -1: not bound */
+    char *out;        /* directory for runs; NULL: "runs" */
+    double timeout_s; /* of one trial */
+    bool warmup;      /* a discarded trial before the first of each method */
+};
+
+/* Reads and checks `path`, then applies n_sets strings "key=value" (the same keys, dotted where
+ * nested: "a2.resident_layers=[0,8]" or, where a file has one study, "resident_layers=[0,8]").
+ * ST_INVALID: one line "file:line:column: what is wrong; what would be right". */
+enum status experiment_read(struct experiment **out, const char *path, const char *const *set,
+                            size_t n_sets, struct err *err);
+void experiment_free(struct experiment *e); /* NULL is fine */
+
+#endif
