@@ -3,7 +3,8 @@
  *
  * One file: target, draft, dataset, documents, seeds, methods, fixed settings,
  * one or two swept settings, devices, link, limits. FORMATS.md, "Experiment
- * file", lists every key with its range and default.
+ * file", lists every key with its range and default. Paths of the file resolve
+ * against its folder, paths of a --set against the current one.
  */
 #ifndef ORCHESTRATOR_EXPERIMENT_H
 #define ORCHESTRATOR_EXPERIMENT_H
@@ -13,25 +14,15 @@
 
 #include "common/msg.h"
 #include "common/status.h"
+#include "orchestrator/setting.h"
 
 enum {
     EXPERIMENT_MAX_VALUES = 32, /* of one sweep */
     EXPERIMENT_MAX_SWEEPS = 2,
     EXPERIMENT_MAX_SEEDS = 64,
     EXPERIMENT_MAX_TABLES = 4, /* studies in one file: quick.yaml has an a1 and an a2 part */
-    EXPERIMENT_MAX_DOCUMENTS = 64
-};
-
-/* Settings of one trial that a file may fix or sweep. */
-struct setting {
-    uint32_t prefill, gen_len, budget, chunk;
-    uint32_t gamma, gamma_draft;
-    uint32_t on_chip, resident_layers;
-    double temperature, top_p;
-    enum acceptance acceptance;
-    uint32_t kv_format; /* enum kv_format of mspeckv_kv_quant, and of baseline where asked */
-    bool ignore_eos;
-    uint32_t staging_layers; /* ring slots, in layers; 0: the default of two */
+    EXPERIMENT_MAX_DOCUMENTS = 64,
+    EXPERIMENT_MAX_BYTES = 64 * 1024 /* of a file */
 };
 
 enum link_kind { LINK_NONE, LINK_GBPS, LINK_RATIO };
@@ -48,18 +39,20 @@ struct study {
     char title[80];
     uint32_t n_methods;
     enum method method[METHOD_COUNT];
-    enum method reference; /* what delta and speedup are against */
-    uint32_t n_sweeps;
+    enum method reference; /* what delta and speedup are against; one of `method` */
+    uint32_t n_sweeps;     /* 0: one point */
     struct sweep sweep[EXPERIMENT_MAX_SWEEPS];
-    struct setting fixed;
+    struct setting fixed; /* swept keys hold their first value */
+    char *on_chip_at;     /* where on_chip was said, for a later refusal: "file:line:column" */
 };
 
 struct experiment {
     char *path; /* the file, as given */
     char name[32];
-    char *target;  /* checkpoint directories, resolved against the file's own folder */
-    char *draft;   /* NULL: none (only baseline can run) */
-    char *dataset; /* "demo" or a text file */
+    char *target;               /* checkpoint directory */
+    char *draft;                /* NULL: none (only baseline can run) */
+    char *target_at, *draft_at; /* "file:line:column" or "--set key=value" */
+    char *dataset;              /* "demo" or a text file */
     uint32_t n_documents;
     uint64_t document_seed; /* demo text: document i has seed document_seed + i */
     uint32_t n_seeds;
@@ -73,16 +66,25 @@ struct experiment {
     uint32_t threads; /* per worker; 0: all */
     char arena[8];    /* "posix" or "memfd" */
     int numa_node;    /* -1: not bound */
-    char *out;        /* directory for runs; NULL: "runs" */
+    char *out;        /* directory for runs; NULL: "runs" in the current folder */
     double timeout_s; /* of one trial */
     bool warmup;      /* a discarded trial before the first of each method */
 };
 
-/* Reads and checks `path`, then applies n_sets strings "key=value" (the same keys, dotted where
- * nested: "a2.resident_layers=[0,8]" or, where a file has one study, "resident_layers=[0,8]").
- * ST_INVALID: one line "file:line:column: what is wrong; what would be right". */
+/* Reads and checks `path` with n_sets strings "key=value" put over it (the same keys, dotted
+ * where nested: "link.simulate_ratio=62", "a2.resident_layers=[0,8]"; where a file has one study
+ * also "resident_layers=[0,8]"; in a file of several studies a plain setting goes to all).
+ * ST_INVALID: one line "file:line:column: what is wrong; what would be right", or
+ * "--set key=value: ...". ST_IO: the file cannot be read. */
 enum status experiment_read(struct experiment **out, const char *path, const char *const *set,
                             size_t n_sets, struct err *err);
+/* The same from memory; `path` is only for words and for resolving. */
+enum status experiment_parse(struct experiment **out, const char *path, const char *text,
+                             size_t n_bytes, const char *const *set, size_t n_sets,
+                             struct err *err);
+/* The checkpoint directories and the dataset file are there; names the key's
+ * place and the --set that would do. */
+enum status experiment_check_paths(const struct experiment *e, struct err *err);
 void experiment_free(struct experiment *e); /* NULL is fine */
 
 #endif

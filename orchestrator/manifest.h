@@ -1,0 +1,34 @@
+/*
+ * manifest.h - manifest.json: what ran, on what, with which settings.
+ *
+ * FORMATS.md, "manifest.json", lists the fields.
+ */
+#ifndef ORCHESTRATOR_MANIFEST_H
+#define ORCHESTRATOR_MANIFEST_H
+
+#include "common/status.h"
+#include "orchestrator/experiment.h"
+#include "orchestrator/machine.h"
+
+struct manifest {
+    const struct experiment *e; /* all pointers are borrowed */
+    const struct machine *machine;
+    const char *version; /* of the program */
+    const char *commit;  /* NULL: not built from git */
+    int argc;
+    char *const *argv;
+    const char *target_fingerprint, *draft_fingerprint; /* NULL: none */
+    uint32_t n_layers;
+    /* The store's own words and numbers, from WELCOME. */
+    const char *arena_kind; /* "posix" or "memfd" */
+    uint64_t arena_bytes, huge_page_bytes;
+    int numa_node;                 /* -1: not bound */
+    double numa_local_share;       /* -1: unknown */
+    double memory_gbps, link_gbps; /* measured; 0: not */
+    bool link_simulated;
+};
+
+/* Through a temporary file, fsync and rename: `path` is whole or absent. */
+enum status manifest_write(const struct manifest *m, const char *path, struct err *err);
+
+#endif
