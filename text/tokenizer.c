@@ -1,0 +1,235 @@
+#include "text/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "text/token_stream.h"
+#include "text/tokenizer_parts.h"
+#include "text/utf8.h"
+
+/* Room for one call of tokenizer_encode. */
+struct encoder {
+    const struct tokenizer *tok;
+    struct bpe_run run;
+    struct text_buf text; /* normalised */
+    struct pieces pieces;
+    struct token_list *out;
+};
+
+int32_t tokenizer_bos(const struct tokenizer *tok)
+{
+    return tok->bos;
+}
+
+int32_t tokenizer_eos(const struct tokenizer *tok)
+{
+    return tok->eos;
+}
+
+uint32_t tokenizer_n_vocab(const struct tokenizer *tok)
+{
+    return tok->model.vocab.n_ids;
+}
+
+bool tokenizer_is_special(const struct tokenizer *tok, int32_t id)
+{
+    const struct vocab_entry *entry = vocab_at(&tok->model.vocab, id);
+
+    return entry != NULL && entry->special;
+}
+
+void tokenizer_close(struct tokenizer *tok)
+{
+    if (tok == NULL)
+        return;
+    added_set_release(&tok->added_raw);
+    added_set_release(&tok->added_normalized);
+    normalizer_release(&tok->norm);
+    pretok_release(&tok->pretok);
+    bpe_model_release(&tok->model);
+    free(tok->decode.space);
+    free(tok->decode.space_to);
+    free(tok);
+}
+
+enum status tokenizer_add_raw(struct tokenizer *tok, const char *text, int32_t id, struct err *err)
+{
+    struct added_token token = {.id = id, .n = strlen(text)};
+    enum status st = vocab_add(&tok->model.vocab, id, text, token.n, VOCAB_CONTROL, err);
+
+    if (st != ST_OK)
+        return st;
+    tok->model.vocab.entry[id].special = true;
+    token.text = mem_strdup(text);
+    added_set_push(&tok->added_raw, &token);
+    return ST_OK;
+}
+
+static bool is_base64(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '/' || c == '=';
+}
+
+/* A first line of base64, a space and a digit. */
+static bool looks_like_ranks(const char *bytes, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && is_base64(bytes[i]))
+        i++;
+    return i >= 4 && i + 1 < n && bytes[i] == ' ' && bytes[i + 1] >= '0' && bytes[i + 1] <= '9';
+}
+
+static enum status read_any(struct tokenizer *tok, const char *bytes, size_t n, struct err *err)
+{
+    static const char lfs[] = "version https://git-lfs";
+    size_t i = 0;
+
+    while (i < n && (bytes[i] == ' ' || bytes[i] == '\t' || bytes[i] == '\n' || bytes[i] == '\r'))
+        i++;
+    if (n == 0)
+        return err_set(err, ST_CORRUPT, "the file is empty");
+    if (i < n && bytes[i] == '{')
+        return json_tokenizer_read(tok, bytes, n, err);
+    if (n > sizeof lfs && memcmp(bytes, lfs, sizeof lfs - 1) == 0)
+        return err_set(err, ST_CORRUPT, "a Git LFS pointer, not the file; run git lfs pull");
+    if (looks_like_ranks(bytes, n))
+        return tiktoken_read(tok, bytes, n, err);
+    if (bytes[0] == '\n') /* the tag of field 1, pieces */
+        return spm_model_read(tok, bytes, n, err);
+    return err_set(err, ST_CORRUPT,
+                   "neither a tokenizer.json, nor a SentencePiece model, nor tiktoken ranks");
+}
+
+enum status tokenizer_open_memory(struct tokenizer **out, const char *bytes, size_t n_bytes,
+                                  struct err *err)
+{
+    struct tokenizer *tok = mem_zalloc(sizeof *tok);
+    enum status st;
+
+    tok->bos = tok->eos = -1;
+    bpe_model_init(&tok->model);
+    st = read_any(tok, bytes, n_bytes, err);
+    if (st != ST_OK) {
+        tokenizer_close(tok);
+        return st;
+    }
+    bpe_model_seal(&tok->model);
+    added_set_seal(&tok->added_raw);
+    added_set_seal(&tok->added_normalized);
+    *out = tok;
+    return ST_OK;
+}
+
+/* Normalised text between added tokens. */
+static enum status encode_gap(struct encoder *e, const char *text, size_t n, bool at_start,
+                              struct err *err)
+{
+    enum status st;
+
+    if (n == 0)
+        return ST_OK;
+    pieces_clear(&e->pieces);
+    pieces_add(&e->pieces, text, n);
+    e->pieces.at_start = at_start;
+    st = pretok_run(&e->tok->pretok, &e->pieces, err);
+    for (size_t i = 0; st == ST_OK && i < e->pieces.n; i++) {
+        size_t n_piece;
+        const char *piece = pieces_at(&e->pieces, i, &n_piece);
+
+        bpe_model_encode(&e->tok->model, &e->run, piece, n_piece, e->out);
+    }
+    return st;
+}
+
+/* Text as it came, between the tokens that are found there. */
+static enum status encode_segment(struct encoder *e, const char *text, size_t n, bool at_start,
+                                  struct err *err)
+{
+    struct added_match match;
+    size_t done = 0;
+    enum status st;
+
+    if (n == 0)
+        return ST_OK;
+    e->text.n = 0;
+    text_buf_add(&e->text, text, n);
+    st = normalizer_run(&e->tok->norm, &e->text, err);
+    if (st != ST_OK || e->text.n == 0)
+        return st;
+    while (st == ST_OK &&
+           added_set_find(&e->tok->added_normalized, e->text.data, e->text.n, done, &match)) {
+        st = encode_gap(e, e->text.data + done, match.start - done, at_start && done == 0, err);
+        if (st == ST_OK)
+            token_list_push(e->out, match.id);
+        done = match.end;
+    }
+    if (st == ST_OK)
+        st = encode_gap(e, e->text.data + done, e->text.n - done, at_start && done == 0, err);
+    return st;
+}
+
+static enum status encode_text(struct encoder *e, const char *text, size_t n, struct err *err)
+{
+    struct added_match match;
+    size_t done = 0;
+    enum status st = ST_OK;
+
+    while (st == ST_OK && added_set_find(&e->tok->added_raw, text, n, done, &match)) {
+        st = encode_segment(e, text + done, match.start - done, done == 0, err);
+        if (st == ST_OK)
+            token_list_push(e->out, match.id);
+        done = match.end;
+    }
+    if (st == ST_OK)
+        st = encode_segment(e, text + done, n - done, done == 0, err);
+    return st;
+}
+
+enum status tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes,
+                             struct token_list *out, struct err *err)
+{
+    struct encoder e = {.tok = tok, .out = out};
+    uint32_t before = out->n;
+    size_t bad;
+    enum status st;
+
+    if (n_bytes == 0)
+        return ST_OK;
+    if (n_bytes > TOKENIZER_MAX_TEXT_BYTES)
+        return err_set(err, ST_INVALID, "a text of %zu bytes exceeds %zu", n_bytes,
+                       TOKENIZER_MAX_TEXT_BYTES);
+    if (!utf8_check(text, n_bytes, &bad))
+        return err_set(err, ST_INVALID, "the text is not UTF-8: byte %zu is 0x%02X", bad,
+                       (unsigned char)text[bad]);
+    bpe_run_init(&e.run);
+    text_buf_init(&e.text);
+    pieces_init(&e.pieces);
+    st = encode_text(&e, text, n_bytes, err);
+    bpe_run_release(&e.run);
+    text_buf_release(&e.text);
+    pieces_release(&e.pieces);
+    if (st != ST_OK)
+        out->n = before;
+    return st;
+}
+
+enum status tokenizer_decode(const struct tokenizer *tok, const int32_t *id, size_t n,
+                             struct text_buf *out, struct err *err)
+{
+    struct token_stream stream;
+    size_t before = out->n;
+    enum status st = ST_OK;
+
+    token_stream_init(&stream, tok);
+    for (size_t i = 0; st == ST_OK && i < n; i++)
+        st = token_stream_push(&stream, id[i], out, err);
+    if (st == ST_OK)
+        token_stream_flush(&stream, out);
+    else
+        out->n = before;
+    token_stream_release(&stream);
+    return st;
+}

@@ -1,0 +1,58 @@
+/*
+ * tokenizer.h - text to token ids and back, as a model's own files say.
+ *
+ * Read are: SentencePiece BPE models (tokenizer.model), tokenizer.json with a
+ * BPE model (byte-level or with a space mark), and the tiktoken ranks of
+ * Llama-3 and Qwen2. What a file holds is told by its content, not its name.
+ * A tokenizer does not change once opened; threads may share it.
+ */
+#ifndef TEXT_TOKENIZER_H
+#define TEXT_TOKENIZER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/status.h"
+#include "text/text_buf.h"
+#include "text/token_list.h"
+
+struct tokenizer;
+
+/* Longest text that is encoded at once. */
+#define TOKENIZER_MAX_TEXT_BYTES ((size_t)1 << 30)
+
+/* In a directory tokenizer.json is taken, else tokenizer.model. Beside a
+ * tokenizer.json, bos_token and eos_token of tokenizer_config.json (else of
+ * special_tokens_map.json) say which tokens begin and end a text; without
+ * either file the template in tokenizer.json does.
+ * ST_NOT_FOUND; ST_CORRUPT with the place; ST_UNSUPPORTED with the name of
+ * what is not; ST_IO. */
+enum status tokenizer_open(struct tokenizer **out, const char *dir_or_file, struct err *err);
+
+/* The same from one file's bytes, which are borrowed for the call. */
+enum status tokenizer_open_memory(struct tokenizer **out, const char *bytes, size_t n_bytes,
+                                  struct err *err);
+void tokenizer_close(struct tokenizer *tok); /* NULL is fine */
+
+/* Appends the ids of the text to an initialised *out. Adds no special tokens;
+ * those spelled in the text become their ids, as the file says (SentencePiece:
+ * never). ST_INVALID, with nothing appended: not UTF-8, too long, or a text
+ * that drives a pattern into its limits. */
+enum status tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes,
+                             struct token_list *out, struct err *err);
+
+/* Appends the text of n ids to an initialised *out: well-formed UTF-8, special
+ * tokens left out, U+FFFD where bytes make no character. Equal to what a
+ * token_stream prints. ST_INVALID: an id without a piece; nothing is appended. */
+enum status tokenizer_decode(const struct tokenizer *tok, const int32_t *id, size_t n,
+                             struct text_buf *out, struct err *err);
+
+int32_t tokenizer_bos(const struct tokenizer *tok); /* -1: none */
+int32_t tokenizer_eos(const struct tokenizer *tok); /* -1: none */
+/* Largest id + 1; a model's vocabulary may be padded beyond it. */
+uint32_t tokenizer_n_vocab(const struct tokenizer *tok);
+/* Whether the id prints nothing: control and unknown tokens, and those that the
+ * file calls special. False for ids outside the vocabulary. */
+bool tokenizer_is_special(const struct tokenizer *tok, int32_t id);
+
+#endif
