@@ -15,6 +15,7 @@ enum { MODEL_MAX_EOS = 8 };
  * name until they are built. */
 enum rope_kind { ROPE_DEFAULT, ROPE_LINEAR };
 
+/* Every number is within a sane range, and head_dim is a multiple of 8 up to KV_MAX_HEAD_DIM. */
 struct model_config {
     char architecture[64]; /* "LlamaForCausalLM" */
     uint32_t n_layers, n_heads, n_kv_heads, head_dim;
@@ -29,9 +30,14 @@ struct model_config {
     int32_t eos[MODEL_MAX_EOS];
 };
 
+/* config.json and, where it is there, generation_config.json of `dir`. ST_CORRUPT names file
+ * and field, ST_UNSUPPORTED the architecture or option. */
 enum status model_config_read(struct model_config *out, const char *dir, struct err *err);
 /* From text, for tests and fuzzing; `name` stands in messages. */
 enum status model_config_parse(struct model_config *out, const char *text, size_t n_bytes,
                                const char *name, struct err *err);
+/* The text of generation_config.json: its bos and eos replace those of a parsed config. */
+enum status model_config_parse_generation(struct model_config *inout, const char *text,
+                                          size_t n_bytes, const char *name, struct err *err);
 
 #endif

@@ -23,8 +23,9 @@ const struct model_config *model_config(const struct model *model);
 size_t model_weight_bytes(const struct model *model);
 /* XXH3-64 of the config and of the safetensors headers (not the data), for manifests. */
 uint64_t model_fingerprint(const struct model *model);
-/* Cosine and sine by position, [n_positions, head_dim / 2], device memory. Grown on demand:
- * call before the first forward pass that needs them. Not thread-safe. */
+/* Cosine and sine by position, at least [n_positions, head_dim / 2], device memory. Grown on
+ * demand: both are borrowed until a later call asks for more positions (then take them anew) or
+ * model_close. ST_INVALID over 2^24 positions. Not thread-safe. */
 enum status model_rope_tables(struct model *model, uint32_t n_positions, const float **out_cos,
                               const float **out_sin, struct err *err);
 

@@ -1,0 +1,235 @@
+#include "model/forward.h"
+
+#include <string.h>
+
+#include "common/mem.h"
+#include "kernels/ops.h"
+
+/* Rows of a pass from which on something is wanted. */
+struct rows {
+    int from, n;
+};
+
+static enum status check_tokens(const struct model_config *cfg,
+                                const struct model_forward_args *args, struct err *err)
+{
+    CHECK(args->n_rows > 0);
+    CHECK(args->logits == NULL || (args->logits_from >= 0 && args->logits_from <= args->n_rows));
+    for (int r = 0; r < args->n_rows; r++) {
+        if (args->token[r] < 0 || (uint32_t)args->token[r] >= cfg->n_vocab)
+            return err_set(err, ST_CORRUPT, "row %d: token %d is not in [0, %u)", r, args->token[r],
+                           cfg->n_vocab);
+    }
+    return ST_OK;
+}
+
+/* Takes n floats from the block, or only counts them while there is none. */
+static float *cut(char *block, size_t *at, size_t n_rows, size_t n_cols)
+{
+    float *piece = block == NULL ? NULL : (float *)(block + *at);
+
+    *at += (n_rows * n_cols * sizeof(float) + 63) / 64 * 64; /* pieces keep the block's alignment */
+    return piece;
+}
+
+/* Bytes of the whole block. */
+static size_t cut_all(struct forward_scratch *s, char *block, const struct model_config *cfg,
+                      int n_rows)
+{
+    size_t q_cols = (size_t)cfg->n_heads * cfg->head_dim;
+    size_t kv_cols = (size_t)cfg->n_kv_heads * cfg->head_dim;
+    size_t rows = (size_t)n_rows;
+    size_t at = 0;
+
+    s->x = cut(block, &at, rows, cfg->hidden);
+    s->norm = cut(block, &at, rows, cfg->hidden);
+    s->q = cut(block, &at, rows, q_cols);
+    s->k = cut(block, &at, rows, kv_cols);
+    s->v = cut(block, &at, rows, kv_cols);
+    s->attended = cut(block, &at, rows, q_cols);
+    s->gate = cut(block, &at, rows, cfg->intermediate);
+    s->up = cut(block, &at, rows, cfg->intermediate);
+    s->logits =
+        cut(block, &at, rows < FORWARD_LOGIT_ROWS ? rows : FORWARD_LOGIT_ROWS, cfg->n_vocab);
+    return at;
+}
+
+static enum status grow_scratch(struct forward_scratch *s, struct device *dev,
+                                const struct model_config *cfg, int n_rows, struct err *err)
+{
+    struct forward_scratch grown = {.n_rows = n_rows};
+    enum status st;
+
+    if (n_rows <= s->n_rows)
+        return ST_OK;
+    st = device_sync(dev, err); /* queued operations may still use the old block */
+    if (st != ST_OK)
+        return st;
+    forward_scratch_release(s, dev);
+    st = device_alloc(dev, DEVICE_SCRATCH, cut_all(&grown, NULL, cfg, n_rows), &grown.block, err);
+    if (st != ST_OK)
+        return err_in(err, st, "scratch of a pass of %d rows", n_rows);
+    cut_all(&grown, grown.block, cfg, n_rows);
+    *s = grown;
+    return ST_OK;
+}
+
+void forward_scratch_release(struct forward_scratch *scratch, struct device *dev)
+{
+    device_free(dev, scratch->block);
+    memset(scratch, 0, sizeof *scratch);
+}
+
+static enum status normalize(const struct forward *fw, const struct weight *weight,
+                             struct rows rows, struct err *err)
+{
+    size_t at = (size_t)rows.from * fw->cfg->hidden;
+    struct rmsnorm_args args = {
+        .out = fw->scratch->norm + at,
+        .in = fw->scratch->x + at,
+        .weight = weight->data,
+        .type = weight->type,
+        .n_rows = rows.n,
+        .n_cols = (int)fw->cfg->hidden,
+        .eps = fw->cfg->rms_eps,
+    };
+
+    return device_ops(fw->dev)->rmsnorm(fw->dev, &args, err);
+}
+
+/* out = weight x + bias over the rows, added to `out` if it is the residual stream. */
+static enum status project(const struct forward *fw, const struct weight *weight, float *out,
+                           size_t n_out, const float *x, size_t n_in, struct rows rows,
+                           struct err *err)
+{
+    struct matmul_args args = {
+        .out = out + (size_t)rows.from * n_out,
+        .x = x + (size_t)rows.from * n_in,
+        .w = weight->data,
+        .bias = weight->bias,
+        .type = weight->type,
+        .n_rows = rows.n,
+        .n_in = (int)n_in,
+        .n_out = (int)n_out,
+        .accumulate = out == fw->scratch->x,
+    };
+
+    return device_ops(fw->dev)->matmul(fw->dev, &args, err);
+}
+
+/* Keys and values of all rows go to the cache; `wanted` rows of the result are used. */
+static enum status attention_block(const struct forward *fw, const struct model_forward_args *args,
+                                   int layer, struct rows wanted, struct err *err)
+{
+    const struct weights_layer *w = &fw->weights->layer[layer];
+    struct forward_scratch *s = fw->scratch;
+    size_t hidden = fw->cfg->hidden;
+    size_t q_cols = (size_t)fw->cfg->n_heads * fw->cfg->head_dim;
+    size_t kv_cols = (size_t)fw->cfg->n_kv_heads * fw->cfg->head_dim;
+    struct rows all = {0, args->n_rows};
+    struct model_attend_args attend = {
+        .layer = layer,
+        .n_rows = args->n_rows,
+        .pos = args->pos,
+        .q = s->q,
+        .k = s->k,
+        .v = s->v,
+        .out = s->attended,
+    };
+    enum status st = normalize(fw, &w->input_norm, all, err);
+
+    if (st == ST_OK)
+        st = project(fw, &w->q, s->q, q_cols, s->norm, hidden, all, err);
+    if (st == ST_OK)
+        st = project(fw, &w->k, s->k, kv_cols, s->norm, hidden, all, err);
+    if (st == ST_OK)
+        st = project(fw, &w->v, s->v, kv_cols, s->norm, hidden, all, err);
+    if (st == ST_OK)
+        st = args->cache.attend(args->cache.self, &attend, err);
+    if (st == ST_OK)
+        st = project(fw, &w->o, s->x, hidden, s->attended, q_cols, wanted, err);
+    return st;
+}
+
+static enum status mlp_block(const struct forward *fw, int layer, struct rows wanted,
+                             struct err *err)
+{
+    const struct weights_layer *w = &fw->weights->layer[layer];
+    struct forward_scratch *s = fw->scratch;
+    size_t hidden = fw->cfg->hidden, ff = fw->cfg->intermediate;
+    struct swiglu_args swiglu = {
+        .out = s->gate + (size_t)wanted.from * ff,
+        .gate = s->gate + (size_t)wanted.from * ff,
+        .up = s->up + (size_t)wanted.from * ff,
+        .n_rows = wanted.n,
+        .n_cols = (int)ff,
+    };
+    enum status st;
+
+    if (wanted.n == 0)
+        return ST_OK;
+    st = normalize(fw, &w->post_norm, wanted, err);
+    if (st == ST_OK)
+        st = project(fw, &w->gate, s->gate, ff, s->norm, hidden, wanted, err);
+    if (st == ST_OK)
+        st = project(fw, &w->up, s->up, ff, s->norm, hidden, wanted, err);
+    if (st == ST_OK)
+        st = device_ops(fw->dev)->swiglu(fw->dev, &swiglu, err);
+    if (st == ST_OK)
+        st = project(fw, &w->down, s->x, hidden, s->gate, ff, wanted, err);
+    return st;
+}
+
+static enum status download_logits(const struct forward *fw, const struct model_forward_args *args,
+                                   struct rows wanted, struct err *err)
+{
+    size_t hidden = fw->cfg->hidden, n_vocab = fw->cfg->n_vocab;
+    enum status st = normalize(fw, &fw->weights->norm, wanted, err);
+
+    for (int at = 0; st == ST_OK && at < wanted.n; at += FORWARD_LOGIT_ROWS) {
+        int left = wanted.n - at;
+        struct rows part = {0, left < FORWARD_LOGIT_ROWS ? left : FORWARD_LOGIT_ROWS};
+        st = project(fw, &fw->weights->head, fw->scratch->logits, n_vocab,
+                     fw->scratch->norm + (size_t)(wanted.from + at) * hidden, hidden, part, err);
+        if (st == ST_OK)
+            st = device_download(fw->dev, args->logits + (size_t)at * n_vocab, fw->scratch->logits,
+                                 (size_t)part.n * n_vocab * sizeof(float), err);
+    }
+    return st;
+}
+
+enum status forward_run(const struct forward *fw, const struct model_forward_args *args,
+                        struct err *err)
+{
+    int first_wanted = args->logits == NULL ? args->n_rows : args->logits_from;
+    struct rows logit_rows = {first_wanted, args->n_rows - first_wanted};
+    struct rows all = {0, args->n_rows};
+    int n_layers = (int)fw->cfg->n_layers;
+    enum status st = check_tokens(fw->cfg, args, err);
+
+    if (st == ST_OK)
+        st = grow_scratch(fw->scratch, fw->dev, fw->cfg, args->n_rows, err);
+    if (st == ST_OK) {
+        struct embed_args embed = {
+            .out = fw->scratch->x,
+            .table = fw->weights->embed.data,
+            .type = fw->weights->embed.type,
+            .token = args->token,
+            .n_rows = args->n_rows,
+            .n_cols = (int)fw->cfg->hidden,
+        };
+        st = device_ops(fw->dev)->embed(fw->dev, &embed, err);
+    }
+    for (int l = 0; st == ST_OK && l < n_layers; l++) {
+        /* After the last layer's keys and values only rows with logits are of use. */
+        struct rows wanted = l + 1 < n_layers ? all : logit_rows;
+        st = attention_block(fw, args, l, wanted, err);
+        if (st == ST_OK)
+            st = mlp_block(fw, l, wanted, err);
+        if (st != ST_OK)
+            return err_in(err, st, "layer %d", l);
+    }
+    if (st == ST_OK && logit_rows.n > 0)
+        st = download_logits(fw, args, logit_rows, err);
+    return st;
+}
