@@ -219,16 +219,19 @@ struct read_job {
     uint64_t *sum; /* [tasks]: keeps the reads alive */
 };
 
+/* Eight places of the piece at once: one stream alone waits for the hardware
+ * to look ahead. */
 static void read_task(void *arg, int task, int thread)
 {
+    enum { STREAMS = 8, LINE = 8, STREAM = READ_TASK_BYTES / 8 / STREAMS };
     struct read_job *job = arg;
-    size_t n = READ_TASK_BYTES / sizeof(uint64_t);
-    const uint64_t *p = job->buffer + (size_t)task * n;
-    uint64_t sum[8] = {0};
+    const uint64_t *p = job->buffer + (size_t)task * STREAMS * STREAM;
+    uint64_t sum[LINE] = {0};
 
-    for (size_t i = 0; i < n; i += 8)
-        for (size_t j = 0; j < 8; j++)
-            sum[j] += p[i + j];
+    for (size_t i = 0; i < STREAM; i += LINE)
+        for (size_t s = 0; s < STREAMS; s++)
+            for (size_t j = 0; j < LINE; j++)
+                sum[j] += p[s * STREAM + i + j];
     job->sum[task] = sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
 }
 

@@ -21,6 +21,14 @@ struct block_scratch {
     float sum[MATMUL_AVX2_ROWS * MATMUL_AVX2_OUTS * LANES];
 };
 
+/* Inputs k .. k+n-1 of a part. */
+struct matmul_step {
+    const struct matmul_args *a;
+    struct matmul_part part;
+    int k, n;
+    const float *w; /* packed */
+};
+
 size_t matmul_avx2_scratch(void)
 {
     return sizeof(struct block_scratch);
@@ -50,60 +58,86 @@ WEIGHT_AVX2 void store4(const struct matmul_args *a, int row, int out, int n, __
     _mm_maskstore_ps(to, mask, sum);
 }
 
-/* n_outs (4 or 8, constant) outputs of one row. */
-WEIGHT_AVX2 void row_outs(const struct matmul_args *a, const float *x, int out, int n_outs,
-                          enum weight_type type, __m256 *sum)
+/* n_rows x n_outs (constants) sums over all inputs, weights from memory. */
+WEIGHT_AVX2 void direct_tile(const struct matmul_args *a, int row, int out, int n_rows, int n_outs,
+                             enum weight_type type, __m256 sum[][ROW_OUTS])
 {
     size_t n_in = (size_t)a->n_in;
     size_t first = (size_t)out * n_in;
+    const float *x = a->x + (size_t)row * n_in;
     int tail = a->n_in % LANES;
     size_t i = 0;
 
-    for (int o = 0; o < n_outs; o++)
-        sum[o] = _mm256_setzero_ps();
-    for (; i + LANES <= n_in; i += LANES) {
-        __m256 xi = _mm256_loadu_ps(x + i);
+    for (int r = 0; r < n_rows; r++)
         for (int o = 0; o < n_outs; o++)
-            sum[o] = _mm256_fmadd_ps(xi, weight_load_avx2(a->w, type, first + (size_t)o * n_in + i),
-                                     sum[o]);
-    }
+            sum[r][o] = _mm256_setzero_ps();
+    for (; i + LANES <= n_in; i += LANES)
+        for (int o = 0; o < n_outs; o++) {
+            __m256 wi = weight_load_avx2(a->w, type, first + (size_t)o * n_in + i);
+            for (int r = 0; r < n_rows; r++)
+                sum[r][o] =
+                    _mm256_fmadd_ps(_mm256_loadu_ps(x + (size_t)r * n_in + i), wi, sum[r][o]);
+        }
     if (tail == 0)
         return;
-    __m256 xi = _mm256_maskload_ps(x + i, weight_mask_avx2(tail));
-    for (int o = 0; o < n_outs; o++)
-        sum[o] = _mm256_fmadd_ps(
-            xi, weight_tail_avx2(a->w, type, first + (size_t)o * n_in + i, tail), sum[o]);
+    for (int o = 0; o < n_outs; o++) {
+        __m256 wi = weight_tail_avx2(a->w, type, first + (size_t)o * n_in + i, tail);
+        for (int r = 0; r < n_rows; r++) {
+            __m256 xi = _mm256_maskload_ps(x + (size_t)r * n_in + i, weight_mask_avx2(tail));
+            sum[r][o] = _mm256_fmadd_ps(xi, wi, sum[r][o]);
+        }
+    }
 }
 
-WEIGHT_AVX2 void row_of_type(const struct matmul_args *a, int row, int out, int out_end,
-                             enum weight_type type)
+/* n_outs (constant) outputs of all rows of a part. */
+WEIGHT_AVX2 void direct_outs(const struct matmul_args *a, struct matmul_part part, int out,
+                             int n_outs, enum weight_type type)
 {
-    const float *x = a->x + (size_t)row * (size_t)a->n_in;
-    __m256 sum[ROW_OUTS];
+    __m256 sum[TILE_ROWS][ROW_OUTS] = {0}; /* fold4 reads four, also for one output */
 
-    for (; out + ROW_OUTS <= out_end; out += ROW_OUTS) {
-        row_outs(a, x, out, ROW_OUTS, type, sum);
-        store4(a, row, out, 4, fold4(sum));
-        store4(a, row, out + 4, 4, fold4(sum + 4));
-    }
-    for (; out < out_end; out++) {
-        row_outs(a, x, out, 1, type, sum);
-        sum[1] = sum[2] = sum[3] = sum[0];
-        store4(a, row, out, 1, fold4(sum));
+    for (int row = part.row; row < part.row_end; row += TILE_ROWS) {
+        int n_rows = part.row_end - row < TILE_ROWS ? part.row_end - row : TILE_ROWS;
+
+        if (n_rows == 3)
+            direct_tile(a, row, out, 3, n_outs, type, sum);
+        else if (n_rows == 2)
+            direct_tile(a, row, out, 2, n_outs, type, sum);
+        else
+            direct_tile(a, row, out, 1, n_outs, type, sum);
+        for (int r = 0; r < n_rows; r++)
+            store4(a, row + r, out, n_outs, fold4(sum[r]));
     }
 }
 
-void matmul_avx2_row(const struct matmul_args *a, int row, int out, int out_end)
+WEIGHT_AVX2 void direct_of_type(const struct matmul_args *a, struct matmul_part part,
+                                enum weight_type type)
+{
+    __m256 sum[1][ROW_OUTS];
+    int out = part.out;
+
+    if (part.row_end - part.row == 1)
+        for (; out + ROW_OUTS <= part.out_end; out += ROW_OUTS) {
+            direct_tile(a, part.row, out, 1, ROW_OUTS, type, sum);
+            store4(a, part.row, out, 4, fold4(sum[0]));
+            store4(a, part.row, out + 4, 4, fold4(sum[0] + 4));
+        }
+    for (; out + TILE_OUTS <= part.out_end; out += TILE_OUTS)
+        direct_outs(a, part, out, TILE_OUTS, type);
+    for (; out < part.out_end; out++)
+        direct_outs(a, part, out, 1, type);
+}
+
+void matmul_avx2_direct(const struct matmul_args *a, struct matmul_part part)
 {
     switch (a->type) {
     case WEIGHT_F32:
-        row_of_type(a, row, out, out_end, WEIGHT_F32);
+        direct_of_type(a, part, WEIGHT_F32);
         break;
     case WEIGHT_F16:
-        row_of_type(a, row, out, out_end, WEIGHT_F16);
+        direct_of_type(a, part, WEIGHT_F16);
         break;
     case WEIGHT_BF16:
-        row_of_type(a, row, out, out_end, WEIGHT_BF16);
+        direct_of_type(a, part, WEIGHT_BF16);
         break;
     }
 }
@@ -138,83 +172,72 @@ WEIGHT_AVX2 void pack_step(const struct matmul_args *a, struct matmul_part part,
     }
 }
 
-/* Adds n inputs to the sums of n_rows (constant, 1 to 3) x 4. */
-WEIGHT_AVX2 void tile(const float *x, size_t x_stride, const float *w, int n, int n_rows,
-                      float *sum)
+/* One step of n inputs for n_rows (constant, 1 to 3) x 4 outputs. */
+WEIGHT_AVX2 void tile(const struct matmul_step *step, int row, int out, int n_rows, float *sum)
 {
+    const struct matmul_args *a = step->a;
+    size_t stride = (size_t)a->n_in;
+    const float *x = a->x + (size_t)row * stride + step->k;
+    const float *w = step->w + (size_t)(out - step->part.out) * K_STEP;
     __m256 s[TILE_ROWS][TILE_OUTS], xi[TILE_ROWS];
-    int n_full = n - n % LANES;
+    int n_full = step->n - step->n % LANES;
 
     for (int r = 0; r < n_rows; r++)
         for (int o = 0; o < TILE_OUTS; o++)
-            s[r][o] = _mm256_load_ps(sum + (r * MATMUL_AVX2_OUTS + o) * LANES);
+            s[r][o] = step->k == 0 ? _mm256_setzero_ps()
+                                   : _mm256_load_ps(sum + (r * MATMUL_AVX2_OUTS + o) * LANES);
     for (int i = 0; i < n_full; i += LANES, w += TILE_OUTS * LANES) {
         for (int r = 0; r < n_rows; r++)
-            xi[r] = _mm256_loadu_ps(x + (size_t)r * x_stride + i);
+            xi[r] = _mm256_loadu_ps(x + (size_t)r * stride + i);
         for (int o = 0; o < TILE_OUTS; o++) {
             __m256 wi = _mm256_load_ps(w + o * LANES);
             for (int r = 0; r < n_rows; r++)
                 s[r][o] = _mm256_fmadd_ps(xi[r], wi, s[r][o]);
         }
     }
-    if (n_full < n) {
-        __m256i mask = weight_mask_avx2(n - n_full);
+    if (n_full < step->n) {
+        __m256i mask = weight_mask_avx2(step->n - n_full);
         for (int r = 0; r < n_rows; r++) {
-            xi[r] = _mm256_maskload_ps(x + (size_t)r * x_stride + n_full, mask);
+            xi[r] = _mm256_maskload_ps(x + (size_t)r * stride + n_full, mask);
             for (int o = 0; o < TILE_OUTS; o++)
                 s[r][o] = _mm256_fmadd_ps(xi[r], _mm256_load_ps(w + o * LANES), s[r][o]);
         }
+    }
+    if (step->k + step->n == a->n_in) {
+        int n_outs = step->part.out_end - out < TILE_OUTS ? step->part.out_end - out : TILE_OUTS;
+        for (int r = 0; r < n_rows; r++)
+            store4(a, row + r, out, n_outs, fold4(s[r]));
+        return;
     }
     for (int r = 0; r < n_rows; r++)
         for (int o = 0; o < TILE_OUTS; o++)
             _mm256_store_ps(sum + (r * MATMUL_AVX2_OUTS + o) * LANES, s[r][o]);
 }
 
-/* All tiles of a step: n_rows is one of 1, 2, 3. */
-static void tile_rows(const struct matmul_args *a, struct matmul_part part, int k, int n,
-                      struct block_scratch *scratch)
+static void tile_rows(const struct matmul_step *step, float *sums)
 {
-    size_t stride = (size_t)a->n_in;
+    struct matmul_part part = step->part;
 
-    for (int row = part.row; row < part.row_end; row += TILE_ROWS) {
-        const float *x = a->x + (size_t)row * stride + k;
-        float *sum = scratch->sum + (size_t)(row - part.row) * MATMUL_AVX2_OUTS * LANES;
-
-        for (int out = 0; out < part.out_end - part.out; out += TILE_OUTS) {
-            const float *w = scratch->w + (size_t)out * K_STEP;
+    for (int row = part.row; row < part.row_end; row += TILE_ROWS)
+        for (int out = part.out; out < part.out_end; out += TILE_OUTS) {
+            float *sum = sums + ((row - part.row) * MATMUL_AVX2_OUTS + (out - part.out)) * LANES;
 
             if (part.row_end - row >= 3)
-                tile(x, stride, w, n, 3, sum + out * LANES);
+                tile(step, row, out, 3, sum);
             else if (part.row_end - row == 2)
-                tile(x, stride, w, n, 2, sum + out * LANES);
+                tile(step, row, out, 2, sum);
             else
-                tile(x, stride, w, n, 1, sum + out * LANES);
-        }
-    }
-}
-
-static void finish_block(const struct matmul_args *a, struct matmul_part part, const float *sums)
-{
-    for (int row = part.row; row < part.row_end; row++)
-        for (int out = part.out; out < part.out_end; out += TILE_OUTS) {
-            int at = (row - part.row) * MATMUL_AVX2_OUTS + (out - part.out);
-            int n = part.out_end - out < TILE_OUTS ? part.out_end - out : TILE_OUTS;
-            __m256 sum[TILE_OUTS];
-
-            for (int o = 0; o < TILE_OUTS; o++)
-                sum[o] = _mm256_load_ps(sums + (at + o) * LANES);
-            store4(a, row, out, n, fold4(sum));
+                tile(step, row, out, 1, sum);
         }
 }
 
 void matmul_avx2_block(const struct matmul_args *a, struct matmul_part part, void *memory)
 {
     struct block_scratch *scratch = memory;
-    size_t n_rows = (size_t)(part.row_end - part.row);
 
-    memset(scratch->sum, 0, n_rows * MATMUL_AVX2_OUTS * LANES * sizeof(float));
     for (int k = 0; k < a->n_in; k += K_STEP) {
         int n = a->n_in - k < K_STEP ? a->n_in - k : K_STEP;
+        struct matmul_step step = {.a = a, .part = part, .k = k, .n = n, .w = scratch->w};
 
         switch (a->type) {
         case WEIGHT_F32:
@@ -227,14 +250,13 @@ void matmul_avx2_block(const struct matmul_args *a, struct matmul_part part, voi
             pack_step(a, part, k, n, WEIGHT_BF16, scratch->w);
             break;
         }
-        tile_rows(a, part, k, n, scratch);
+        tile_rows(&step, scratch->sum);
     }
-    finish_block(a, part, scratch->sum);
 }
 
 #else
 
-void matmul_avx2_row(const struct matmul_args *a, int row, int out, int out_end)
+void matmul_avx2_direct(const struct matmul_args *a, struct matmul_part part)
 {
     CHECK(!"no AVX2 in this build");
 }

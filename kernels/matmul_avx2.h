@@ -24,8 +24,9 @@ struct matmul_part {
     int out, out_end;
 };
 
-/* One row; weights go straight from memory into the sums. */
-void matmul_avx2_row(const struct matmul_args *a, int row, int out, int out_end);
+/* Any rectangle; weights go straight from memory into the sums, and are read
+ * (from a cache) and converted once for every 3 rows. */
+void matmul_avx2_direct(const struct matmul_args *a, struct matmul_part part);
 
 /* Up to MATMUL_AVX2_ROWS x MATMUL_AVX2_OUTS: weights are converted once into
  * `scratch` (matmul_avx2_scratch bytes, 64-byte aligned) and used by all rows. */
