@@ -1,0 +1,34 @@
+/*
+ * pair.h - verify's end of the pair: the shared segment, the draft's door, and
+ * the channel of PROPOSE and VERDICT.
+ */
+#ifndef VERIFY_WORKER_PAIR_H
+#define VERIFY_WORKER_PAIR_H
+
+#include "common/msg.h"
+#include "common/rundir.h"
+#include "common/status.h"
+
+struct pair; /* owns segment, door and channel */
+
+/* Listens for a draft; room for retrieval_bytes of retrieval KV. */
+enum status pair_open(struct pair **out, const struct rundir *dir, uint32_t n_vocab,
+                      size_t retrieval_bytes, struct err *err);
+void pair_close(struct pair *p); /* NULL is fine */
+
+/* Waits for the draft and hands it the segment; does nothing when that is
+ * done. ST_INVALID when the two models do not fit together. */
+enum status pair_attach(struct pair *p, struct err *err);
+
+/* Density rows of the proposal at hand. */
+const float *pair_slab(const struct pair *p);
+void *pair_retrieval(const struct pair *p, size_t *size_bytes);
+/* Device memory that the draft holds for KV. */
+uint64_t pair_draft_kv_bytes(const struct pair *p);
+
+enum status pair_send(struct pair *p, const struct msg *msg, struct err *err);
+/* ST_CLOSED when the draft died or this process is to stop. */
+enum status pair_recv(struct pair *p, struct msg *out, struct err *err);
+uint64_t pair_n_messages(const struct pair *p);
+
+#endif
