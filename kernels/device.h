@@ -68,7 +68,8 @@ enum status device_adopt(struct device *dev, enum device_use use, const void *ho
                          size_t size_bytes, const void **out, struct err *err);
 void device_drop(struct device *dev, const void *p);
 
-/* Synchronous copies, not over the simulated link (set-up, weights, snapshot). */
+/* Synchronous copies, not over the simulated link (set-up, weights, snapshot). The source of an
+ * upload may also be memory of the same device. */
 enum status device_upload(struct device *dev, void *dst, const void *host, size_t n,
                           struct err *err);
 enum status device_download(struct device *dev, void *host, const void *src, size_t n,
