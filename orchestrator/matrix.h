@@ -14,7 +14,7 @@
 #include "common/status.h"
 #include "orchestrator/experiment.h"
 
-enum { MATRIX_MAX_TRIALS = 100000 };
+enum { MATRIX_MAX_TRIALS = 20000 };
 
 /* Which cell a trial serves; its method is the trial's. */
 struct use {

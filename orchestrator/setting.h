@@ -55,7 +55,7 @@ void setting_put(struct setting *s, const struct setting_key *key, double value)
 bool setting_same(const struct setting *a, const struct setting *b);
 
 /* What is left of `s` for one method: settings that the method does not read
- * become 0 (1 for chunk, gamma_draft), so that equal work compares equal.
+ * become 0 (1 for chunk and gamma_draft), so that equal work compares equal.
  * baseline reads no speculation setting; only mspeckv_kv_quant has a kv_format
  * other than f16 and resident layers. */
 struct setting setting_for_method(const struct setting *s, enum method method);

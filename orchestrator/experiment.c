@@ -1,0 +1,167 @@
+#include "orchestrator/experiment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/mem.h"
+#include "orchestrator/experiment_parts.h"
+#include "orchestrator/whole_file.h"
+#include "orchestrator/yaml_value.h"
+
+/* The file's own name without folder and ".yaml", where it says none. */
+static void name_by_path(struct experiment *e)
+{
+    const char *slash = strrchr(e->path, '/');
+    const char *base = slash != NULL ? slash + 1 : e->path;
+    size_t n = strcspn(base, ".");
+    snprintf(e->name, sizeof e->name, "%.*s", (int)(n < sizeof e->name ? n : sizeof e->name - 1),
+             base);
+    for (char *c = e->name; *c != '\0'; c++)
+        if (strchr("/ \t\n\r\"'", *c) != NULL || *c < ' ' || *c > '~')
+            *c = '_';
+    if (e->name[0] == '\0')
+        snprintf(e->name, sizeof e->name, "experiment");
+}
+
+/* Defaults of the original study, DESIGN sections 5 and 7. */
+static struct experiment *experiment_new(const char *path)
+{
+    struct experiment *e = mem_zalloc(sizeof *e);
+    e->path = mem_strdup(path);
+    name_by_path(e);
+    e->n_documents = 3;
+    e->document_seed = 1;
+    e->sinks = 16;
+    e->window = 232;
+    e->link = LINK_NONE;
+    snprintf(e->verify_device, sizeof e->verify_device, "cpu:0");
+    snprintf(e->draft_device, sizeof e->draft_device, "cpu:0");
+    snprintf(e->arena, sizeof e->arena, "posix");
+    e->numa_node = -1;
+    e->timeout_s = 3600;
+    e->warmup = true;
+    return e;
+}
+
+void experiment_free(struct experiment *e)
+{
+    if (e == NULL)
+        return;
+    for (uint32_t i = 0; i < EXPERIMENT_MAX_TABLES; i++)
+        free(e->study[i].on_chip_at);
+    free(e->path);
+    free(e->target);
+    free(e->draft);
+    free(e->target_at);
+    free(e->draft_at);
+    free(e->dataset);
+    free(e->out);
+    free(e);
+}
+
+static enum status read_studies(struct experiment *e, const struct yaml_node *root, struct err *err)
+{
+    const struct yaml_node *list = yaml_map_find(root, "studies");
+    if (list == NULL) {
+        e->n_studies = 1;
+        return experiment_study(&e->study[0], e, root, NULL, err);
+    }
+    enum status st = yaml_expect(list, "studies", YAML_LIST, err);
+    if (st == ST_OK && (list->n == 0 || list->n > EXPERIMENT_MAX_TABLES))
+        st = yaml_refuse(list, err, "studies lists %u; 1 to %d would be right", list->n,
+                         EXPERIMENT_MAX_TABLES);
+    for (uint32_t i = 0; st == ST_OK && i < list->n; i++) {
+        st = experiment_study(&e->study[i], e, list->item[i], root, err);
+        e->n_studies = i + 1;
+        for (uint32_t j = 0; st == ST_OK && j < i; j++)
+            if (strcmp(e->study[j].name, e->study[i].name) == 0)
+                st = yaml_refuse(list->item[i], err, "a second study named %s", e->study[i].name);
+    }
+    return st;
+}
+
+static enum status read_tree(struct experiment *e, struct yaml_pool *pool,
+                             const struct yaml_source *source, const char *const *set,
+                             size_t n_sets, struct err *err)
+{
+    struct yaml_node *root = NULL;
+    enum status st = yaml_tree_parse(&root, pool, source, err);
+    if (st == ST_OK)
+        st = yaml_expect(root, "an experiment", YAML_MAP, err);
+    for (size_t i = 0; st == ST_OK && i < n_sets; i++)
+        st = experiment_set(root, pool, set[i], err);
+    if (st == ST_OK)
+        st = experiment_fields(e, root, err);
+    if (st == ST_OK)
+        st = read_studies(e, root, err);
+    return st;
+}
+
+enum status experiment_parse(struct experiment **out, const char *path, const char *text,
+                             size_t n_bytes, const char *const *set, size_t n_sets, struct err *err)
+{
+    struct yaml_source source = {.origin = path, .is_file = true, .text = text, .n_bytes = n_bytes};
+    if (n_bytes > EXPERIMENT_MAX_BYTES)
+        return err_set(err, ST_INVALID, "%s: %zu bytes; an experiment file has at most %d", path,
+                       n_bytes, EXPERIMENT_MAX_BYTES);
+
+    struct experiment *e = experiment_new(path);
+    struct yaml_pool *pool = mem_zalloc(sizeof *pool);
+    enum status st = read_tree(e, pool, &source, set, n_sets, err);
+    yaml_pool_release(pool);
+    free(pool);
+    if (st != ST_OK) {
+        experiment_free(e);
+        return st;
+    }
+    if (e->n_seeds == 0)
+        for (uint64_t seed = 1; seed <= 3; seed++)
+            e->seed[e->n_seeds++] = seed;
+    *out = e;
+    return ST_OK;
+}
+
+enum status experiment_read(struct experiment **out, const char *path, const char *const *set,
+                            size_t n_sets, struct err *err)
+{
+    char *text = NULL;
+    size_t n = 0;
+    enum status st = whole_file_read(&text, &n, path, EXPERIMENT_MAX_BYTES, err);
+    if (st == ST_OK)
+        st = experiment_parse(out, path, text, n, set, n_sets, err);
+    free(text);
+    return st;
+}
+
+static enum status check_checkpoint(const char *dir, const char *at, const char *key,
+                                    struct err *err)
+{
+    struct stat info;
+    if (dir == NULL)
+        return ST_OK;
+    if (stat(dir, &info) != 0)
+        return err_set(err, ST_INVALID, "%s: %s %s: %s; --set %s=DIR would name another", at, key,
+                       dir, strerror(errno), key);
+    if (!S_ISDIR(info.st_mode))
+        return err_set(err, ST_INVALID, "%s: %s %s is no directory; a checkpoint is one", at, key,
+                       dir);
+    return ST_OK;
+}
+
+enum status experiment_check_paths(const struct experiment *e, struct err *err)
+{
+    struct stat info;
+    enum status st = check_checkpoint(e->target, e->target_at, "target", err);
+    if (st == ST_OK)
+        st = check_checkpoint(e->draft, e->draft_at, "draft", err);
+    if (st != ST_OK || strcmp(e->dataset, "demo") == 0)
+        return st;
+    if (stat(e->dataset, &info) != 0)
+        return err_set(err, ST_INVALID, "%s: dataset %s: %s", e->path, e->dataset, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return err_set(err, ST_INVALID, "%s: dataset %s is no file", e->path, e->dataset);
+    return ST_OK;
+}

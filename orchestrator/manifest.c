@@ -1,0 +1,155 @@
+#include "orchestrator/manifest.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <jansson.h>
+
+#include "common/mem.h"
+#include "orchestrator/matrix.h"
+#include "orchestrator/whole_file.h"
+
+/* Arguments and paths need not be UTF-8, JSON must be. */
+static json_t *text_or_null(const char *text)
+{
+    if (text == NULL)
+        return json_null();
+    json_t *value = json_string(text);
+    return value != NULL ? value : json_string("(not UTF-8)");
+}
+
+static json_t *number_or_null(double x, bool known)
+{
+    return known && isfinite(x) ? json_real(x) : json_null();
+}
+
+static json_t *date_now(void)
+{
+    char text[32];
+    struct tm utc;
+    time_t now = time(NULL);
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return json_string(text);
+}
+
+static json_t *command_line(const struct manifest *m)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < m->argc; i++)
+        json_array_append_new(list, text_or_null(m->argv[i]));
+    return list;
+}
+
+static json_t *machine_object(const struct machine *m)
+{
+    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:o}", "cpu_model", text_or_null(m->cpu_model),
+                     "cpu_flags", text_or_null(m->cpu_flags), "cpus", (json_int_t)m->n_cpus,
+                     "numa_nodes", (json_int_t)m->n_nodes, "memory_bytes",
+                     (json_int_t)m->memory_bytes, "kernel", text_or_null(m->kernel));
+}
+
+static json_t *store_object(const struct manifest *m)
+{
+    return json_pack(
+        "{s:o, s:I, s:I, s:o, s:o}", "arena", text_or_null(m->arena_kind), "arena_bytes",
+        (json_int_t)m->arena_bytes, "huge_page_bytes", (json_int_t)m->huge_page_bytes, "numa_node",
+        m->numa_node >= 0 ? json_integer(m->numa_node) : json_null(), "numa_local_share",
+        number_or_null(m->numa_local_share, m->numa_local_share >= 0));
+}
+
+static json_t *setting_object(const struct setting *s)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < SETTING_KEYS; i++) {
+        const struct setting_key *key = &setting_keys[i];
+        double value = setting_get(s, key);
+        json_t *number = json_integer((json_int_t)value);
+        if (strcmp(key->key, "kv_format") == 0)
+            json_object_set_new(object, key->key, json_string(setting_format_name(s->kv_format)));
+        else if (strcmp(key->key, "acceptance") == 0)
+            json_object_set_new(object, key->key,
+                                json_string(setting_acceptance_name(s->acceptance)));
+        else if (key->kind == SETTING_REAL)
+            json_object_set_new(object, key->key, json_real(value));
+        else if (key->kind == SETTING_BOOL)
+            json_object_set_new(object, key->key, json_boolean(value != 0));
+        else
+            json_object_set(object, key->key, number);
+        json_decref(number);
+    }
+    return object;
+}
+
+static json_t *study_object(const struct study *s)
+{
+    json_t *methods = json_array(), *sweeps = json_object();
+    for (uint32_t i = 0; i < s->n_methods; i++)
+        json_array_append_new(methods, json_string(method_name(s->method[i])));
+    for (uint32_t i = 0; i < s->n_sweeps; i++) {
+        json_t *values = json_array();
+        for (uint32_t v = 0; v < s->sweep[i].n_values; v++)
+            json_array_append_new(values, json_real(s->sweep[i].value[v]));
+        json_object_set_new(sweeps, s->sweep[i].key, values);
+    }
+    return json_pack("{s:s, s:o, s:o, s:s, s:o, s:o}", "study", s->name, "title",
+                     text_or_null(s->title), "methods", methods, "reference",
+                     method_name(s->reference), "sweep", sweeps, "fixed",
+                     setting_object(&s->fixed));
+}
+
+static json_t *documents_object(const struct experiment *e)
+{
+    bool demo = strcmp(e->dataset, "demo") == 0;
+    json_t *seeds = json_array();
+    for (uint32_t i = 0; demo && i < e->n_documents; i++)
+        json_array_append_new(seeds, json_integer((json_int_t)(e->document_seed + i)));
+    return json_pack("{s:o, s:i, s:o}", "dataset", text_or_null(e->dataset), "documents",
+                     (int)e->n_documents, "document_seeds", seeds);
+}
+
+static json_t *link_object(const struct manifest *m)
+{
+    static const char *const kinds[] = {"none", "simulate_gbps", "simulate_ratio"};
+    return json_pack("{s:s, s:o, s:b, s:o}", "asked", kinds[m->e->link], "asked_value",
+                     number_or_null(m->e->link_value, m->e->link != LINK_NONE), "simulated",
+                     m->link_simulated, "gbps", number_or_null(m->link_gbps, m->link_gbps > 0));
+}
+
+static json_t *experiment_object(const struct experiment *e)
+{
+    json_t *seeds = json_array(), *studies = json_array();
+    for (uint32_t i = 0; i < e->n_seeds; i++)
+        json_array_append_new(seeds, json_integer((json_int_t)e->seed[i]));
+    for (uint32_t i = 0; i < e->n_studies; i++)
+        json_array_append_new(studies, study_object(&e->study[i]));
+    return json_pack(
+        "{s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:f, s:b, "
+        "s:o}",
+        "file", text_or_null(e->path), "name", e->name, "target", text_or_null(e->target), "draft",
+        text_or_null(e->draft), "text", documents_object(e), "seeds", seeds, "sinks", (int)e->sinks,
+        "recent", (int)e->window, "verify_device", e->verify_device, "draft_device",
+        e->draft_device, "threads", (int)e->threads, "arena", e->arena, "numa_node", e->numa_node,
+        "timeout_s", e->timeout_s, "warmup", (int)e->warmup, "studies", studies);
+}
+
+enum status manifest_write(const struct manifest *m, const char *path, struct err *err)
+{
+    json_t *all = json_pack(
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "manifest", 1,
+        "version", text_or_null(m->version), "commit", text_or_null(m->commit), "date", date_now(),
+        "command", command_line(m), "machine", machine_object(m->machine), "store", store_object(m),
+        "link", link_object(m), "target_fingerprint", text_or_null(m->target_fingerprint),
+        "draft_fingerprint", text_or_null(m->draft_fingerprint), "layers", (json_int_t)m->n_layers,
+        "memory_gbps", number_or_null(m->memory_gbps, m->memory_gbps > 0), "experiment",
+        experiment_object(m->e));
+    CHECK(all != NULL);
+    char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    json_decref(all);
+    CHECK(text != NULL);
+    enum status st = whole_file_write(path, text, strlen(text), err);
+    free(text);
+    return st;
+}

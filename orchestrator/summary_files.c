@@ -1,0 +1,255 @@
+#include "orchestrator/summary_files.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/mem.h"
+#include "orchestrator/heading.h"
+#include "orchestrator/tables.h"
+#include "orchestrator/whole_file.h"
+
+enum { FIELD_BYTES = 96 };
+
+/* The figures of a cell, once for all formats. */
+static const struct figure {
+    const char *name;
+    size_t offset;
+    int decimals; /* in summary.md */
+} figures[] = {
+    {"tok_per_s", offsetof(struct cell, throughput), 2},
+    {"ms_per_token", offsetof(struct cell, latency), 3},
+    {"accepted", offsetof(struct cell, accepted), 2},
+    {"delta_tok_per_s", offsetof(struct cell, delta), 2},
+    {"speedup", offsetof(struct cell, speedup), 2},
+    {"ttft_s", offsetof(struct cell, ttft), 3},
+    {"link_bytes_per_token", offsetof(struct cell, link_bytes), 0},
+};
+enum { FIGURES = sizeof figures / sizeof figures[0] };
+
+static struct spread figure_of(const struct cell *cell, const struct figure *figure)
+{
+    return *(const struct spread *)(const void *)((const char *)cell + figure->offset);
+}
+
+static const struct ledger_part {
+    const char *name;
+    size_t offset;
+} ledger_parts[] = {
+    {"kv_on_chip", offsetof(struct ledger, on_chip)},
+    {"kv_resident", offsetof(struct ledger, resident)},
+    {"kv_tail", offsetof(struct ledger, tail)},
+    {"kv_retrieval", offsetof(struct ledger, retrieval)},
+    {"kv_staging", offsetof(struct ledger, staging)},
+    {"kv_draft", offsetof(struct ledger, draft)},
+};
+enum { LEDGER_PARTS = sizeof ledger_parts / sizeof ledger_parts[0] };
+
+static uint64_t ledger_part(const struct ledger *kv, const struct ledger_part *part)
+{
+    return *(const uint64_t *)(const void *)((const char *)kv + part->offset);
+}
+
+/* ---- csv ---- */
+
+static void csv_number(FILE *to, double x)
+{
+    if (isfinite(x))
+        fprintf(to, ",%.9g", x);
+    else
+        fputc(',', to);
+}
+
+static void csv_row(FILE *to, const struct summary *s, uint32_t study, uint32_t point,
+                    enum method method)
+{
+    const struct study *of = &s->e->study[study];
+    const struct cell *c = summary_cell(s, study, point, method);
+    char sweep[FIELD_BYTES], value[FIELD_BYTES];
+    heading_sweep(of, sweep, sizeof sweep);
+    heading_point(of, point, value, sizeof value);
+    fprintf(to, "%s,%s,%s,%s,%s,%u,%u,%u,%u,%u", of->name, sweep, value, method_name(method),
+            method_name(of->reference), s->e->n_documents, s->e->n_seeds, c->n_ok, c->n_failed,
+            c->n_missing);
+    for (size_t i = 0; i < FIGURES; i++) {
+        csv_number(to, figure_of(c, &figures[i]).mean);
+        csv_number(to, figure_of(c, &figures[i]).std);
+    }
+    fprintf(to, ",%u", c->effective_resident);
+    for (size_t i = 0; i < LEDGER_PARTS; i++)
+        fprintf(to, ",%llu", (unsigned long long)ledger_part(&c->kv, &ledger_parts[i]));
+    csv_number(to, s->link_gbps > 0 ? s->link_gbps : NAN);
+    fputc('\n', to);
+}
+
+void summary_files_csv(FILE *to, const struct summary *s)
+{
+    fprintf(to, "study,sweep,point,method,reference,documents,seeds,ok,failed,missing");
+    for (size_t i = 0; i < FIGURES; i++)
+        fprintf(to, ",%s,%s_std", figures[i].name, figures[i].name);
+    fprintf(to, ",effective_resident");
+    for (size_t i = 0; i < LEDGER_PARTS; i++)
+        fprintf(to, ",%s", ledger_parts[i].name);
+    fprintf(to, ",simulated_link_gbps\n");
+    for (uint32_t i = 0; i < s->e->n_studies; i++)
+        for (uint32_t p = 0; p < s->study[i].n_points; p++)
+            for (uint32_t m = 0; m < s->e->study[i].n_methods; m++)
+                csv_row(to, s, i, p, s->e->study[i].method[m]);
+}
+
+/* ---- markdown ---- */
+
+static void md_row(FILE *to, const struct summary *s, uint32_t study, uint32_t point,
+                   enum method method)
+{
+    const struct cell *c = summary_cell(s, study, point, method);
+    char text[FIELD_BYTES];
+    heading_point(&s->e->study[study], point, text, sizeof text);
+    fprintf(to, "| %s | %s |", text, method_name(method));
+    for (size_t i = 0; i + 1 < FIGURES; i++) {
+        heading_spread(figure_of(c, &figures[i]), figures[i].decimals, text, sizeof text);
+        fprintf(to, " %s |", text);
+    }
+    heading_bytes(c->link_bytes.mean, text, sizeof text);
+    fprintf(to, " %s |", text);
+    heading_bytes((double)ledger_total(&c->kv), text, sizeof text);
+    fprintf(to, " %s | %u/%u |\n", text, c->n_ok, c->n_ok + c->n_failed + c->n_missing);
+}
+
+static void md_study(FILE *to, const struct summary *s, uint32_t study)
+{
+    const struct study *of = &s->e->study[study];
+    char text[HEADING_BYTES];
+    heading_trials(s, text);
+    fprintf(to, "## %s: %s\n\n%s.\n", of->name, of->title, text);
+    heading_fixed(of, text);
+    fprintf(to, "%s.\nDelta and speedup are against %s, formed per seed.\n\n", text,
+            method_name(of->reference));
+    heading_sweep(of, text, sizeof text);
+    fprintf(to,
+            "| %s | method | tok/s | ms/token | accepted | delta tok/s | speedup | TTFT s | "
+            "link/token | device KV | trials ok |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+            text);
+    for (uint32_t p = 0; p < s->study[study].n_points; p++)
+        for (uint32_t m = 0; m < of->n_methods; m++)
+            md_row(to, s, study, p, of->method[m]);
+    fputc('\n', to);
+}
+
+void summary_files_md(FILE *to, const struct summary *s)
+{
+    fprintf(to, "# %s\n\n", s->e->name);
+    for (uint32_t i = 0; i < s->e->n_studies; i++)
+        md_study(to, s, i);
+    fprintf(to, "The same as on the console:\n\n```\n");
+    tables_print(to, s);
+    fprintf(to, "```\n");
+}
+
+/* ---- json ---- */
+
+static json_t *json_number_or_null(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static json_t *json_spread(struct spread x)
+{
+    return json_pack("{s:o, s:o, s:i}", "mean", json_number_or_null(x.mean), "std",
+                     json_number_or_null(x.std), "seeds", (int)x.n);
+}
+
+static json_t *json_cell(const struct summary *s, uint32_t study, uint32_t point,
+                         enum method method)
+{
+    const struct study *of = &s->e->study[study];
+    const struct cell *c = summary_cell(s, study, point, method);
+    json_t *cell =
+        json_pack("{s:s, s:i, s:i, s:i}", "method", method_name(method), "ok", (int)c->n_ok,
+                  "failed", (int)c->n_failed, "missing", (int)c->n_missing);
+    json_t *at = json_object();
+    for (uint32_t i = 0; i < of->n_sweeps; i++)
+        json_object_set_new(at, of->sweep[i].key, json_real(matrix_point_value(of, point, i)));
+    json_object_set_new(cell, "at", at);
+    for (size_t i = 0; i < FIGURES; i++)
+        json_object_set_new(cell, figures[i].name, json_spread(figure_of(c, &figures[i])));
+    json_object_set_new(cell, "effective_resident", json_integer(c->effective_resident));
+    for (size_t i = 0; i < LEDGER_PARTS; i++)
+        json_object_set_new(cell, ledger_parts[i].name,
+                            json_integer((json_int_t)ledger_part(&c->kv, &ledger_parts[i])));
+    json_t *over = json_object();
+    for (uint32_t m = 0; m < of->n_methods; m++)
+        json_object_set_new(over, method_name(of->method[m]),
+                            json_spread(summary_ratio(s, study, point, method, of->method[m])));
+    json_object_set_new(cell, "speedup_over", over);
+    return cell;
+}
+
+static json_t *json_study(const struct summary *s, uint32_t study)
+{
+    const struct study *of = &s->e->study[study];
+    json_t *cells = json_array();
+    for (uint32_t p = 0; p < s->study[study].n_points; p++)
+        for (uint32_t m = 0; m < of->n_methods; m++)
+            json_array_append_new(cells, json_cell(s, study, p, of->method[m]));
+    return json_pack("{s:s, s:s, s:s, s:o}", "study", of->name, "title", of->title, "reference",
+                     method_name(of->reference), "cells", cells);
+}
+
+char *summary_files_json(const struct summary *s)
+{
+    json_t *studies = json_array(), *seeds = json_array();
+    for (uint32_t i = 0; i < s->e->n_studies; i++)
+        json_array_append_new(studies, json_study(s, i));
+    for (uint32_t i = 0; i < s->e->n_seeds; i++)
+        json_array_append_new(seeds, json_integer((json_int_t)s->e->seed[i]));
+    json_t *all =
+        json_pack("{s:s, s:i, s:o, s:o, s:o}", "name", s->e->name, "documents",
+                  (int)s->e->n_documents, "seeds", seeds, "simulated_link_gbps",
+                  json_number_or_null(s->link_gbps > 0 ? s->link_gbps : NAN), "studies", studies);
+    CHECK(all != NULL);
+    char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    json_decref(all);
+    CHECK(text != NULL);
+    return text;
+}
+
+/* ---- the files ---- */
+
+static enum status write_in(const char *dir, const char *name, const char *bytes, size_t n,
+                            struct err *err)
+{
+    char *path = mem_printf("%s/%s", dir, name);
+    enum status st = whole_file_write(path, bytes, n, err);
+    free(path);
+    return st;
+}
+
+static enum status write_printed(const struct summary *s, const char *dir, const char *name,
+                                 void (*print)(FILE *, const struct summary *), struct err *err)
+{
+    char *bytes = NULL;
+    size_t n = 0;
+    FILE *memory = open_memstream(&bytes, &n);
+    CHECK(memory != NULL);
+    print(memory, s);
+    CHECK(fclose(memory) == 0);
+    enum status st = write_in(dir, name, bytes, n, err);
+    free(bytes);
+    return st;
+}
+
+enum status summary_files_write(const struct summary *s, const char *dir, struct err *err)
+{
+    char *json = summary_files_json(s);
+    enum status st = write_in(dir, "summary.json", json, strlen(json), err);
+    free(json);
+    if (st == ST_OK)
+        st = write_printed(s, dir, "summary.csv", summary_files_csv, err);
+    if (st == ST_OK)
+        st = write_printed(s, dir, "summary.md", summary_files_md, err);
+    return st;
+}
