@@ -1,0 +1,31 @@
+/*
+ * middle_cache.h - the middle level's view of the retrieval KV: selected prompt
+ * tokens, then a recent region that it extends with its own guesses.
+ *
+ * The memory is verify's (pair_segment.h); the draft writes it only between
+ * VERDICT and PROPOSE.
+ */
+#ifndef DRAFT_WORKER_MIDDLE_CACHE_H
+#define DRAFT_WORKER_MIDDLE_CACHE_H
+
+#include "model/model.h"
+
+struct middle_cache; /* borrows device, model and memory */
+
+struct middle_cache_args {
+    struct device *dev;
+    struct model *model;
+    void *memory; /* host memory of the segment's retrieval part */
+    size_t memory_bytes;
+    enum kv_format format;
+    uint32_t n_prompt, n_selected, layer_pages;
+    uint32_t max_tokens; /* prompt + generated + proposal */
+};
+
+/* ST_CORRUPT when the layout does not fit into the memory. */
+enum status middle_cache_open(struct middle_cache **out, const struct middle_cache_args *args,
+                              struct err *err);
+void middle_cache_close(struct middle_cache *c); /* NULL is fine */
+struct model_cache middle_cache_interface(struct middle_cache *c);
+
+#endif
