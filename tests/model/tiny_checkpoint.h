@@ -6,6 +6,8 @@
 #ifndef TESTS_MODEL_TINY_CHECKPOINT_H
 #define TESTS_MODEL_TINY_CHECKPOINT_H
 
+#include <stdbool.h>
+
 #include "kernels/half.h"
 #include "tests/model/temp_dir.h"
 
