@@ -38,6 +38,9 @@ endfunction()
 # Every tests/FOLDER/test_X.c is one program and one test FOLDER.X. LABELS
 # "threaded" (a file with "threaded" in its name) is also run under TSan.
 function(add_tests folder)
+    if(NOT MSPECKV_TESTS)
+        return()
+    endif()
     file(GLOB sources CONFIGURE_DEPENDS tests/${folder}/test_*.c)
     foreach(src ${sources})
         get_filename_component(base ${src} NAME_WE)
@@ -47,7 +50,8 @@ function(add_tests folder)
         target_include_directories(${folder}_${base} PRIVATE ${CMAKE_SOURCE_DIR})
         target_compile_definitions(${folder}_${base} PRIVATE
             TEST_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TEST_BUILD_DIR="${CMAKE_BINARY_DIR}"
-            TEST_DATA_DIR="${MSPECKV_DATA_DIR}")
+            TEST_DATA_DIR="${MSPECKV_DATA_DIR}"
+            TEST_FULL=$<BOOL:${MSPECKV_TESTS_FULL}>)
         add_test(NAME ${folder}.${short} COMMAND ${folder}_${base})
         set_tests_properties(${folder}.${short} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300
                              LABELS ${folder})
