@@ -1,0 +1,88 @@
+/*
+ * One task per page and head: rows are read into the thread's scratch, sealed,
+ * and read back for the error sums. Sums go to a slot per task and are added in
+ * task order, so that neither threads nor their timing can change them.
+ */
+#include "kernels/kv_seal.h"
+
+#include <stdlib.h>
+
+#include "common/mem.h"
+#include "kernels/device_cpu.h"
+#include "kernels/kv_layout.h"
+
+struct seal_sums {
+    double k[2], v[2];
+};
+
+struct seal_job {
+    const struct kv_seal_args *a;
+    struct device *dev;
+    struct seal_sums *sums; /* [n_pages * n_kv_heads] */
+};
+
+/* Four running sums: independent chains that a compiler may put in lanes. */
+static void add_row_error(const float *x, const float *sealed, uint32_t n, double sums[2])
+{
+    double e[4] = {0}, s[4] = {0};
+
+    for (uint32_t i = 0; i < n; i += 4)
+        for (uint32_t j = 0; j < 4; j++) {
+            double d = (double)x[i + j] - (double)sealed[i + j];
+            e[j] += d * d;
+            s[j] += (double)x[i + j] * (double)x[i + j];
+        }
+    sums[0] += (e[0] + e[1]) + (e[2] + e[3]);
+    sums[1] += (s[0] + s[1]) + (s[2] + s[3]);
+}
+
+static void seal_task(void *arg, int task, int thread)
+{
+    const struct seal_job *job = arg;
+    const struct kv_seal_args *a = job->a;
+    uint32_t D = a->shape.head_dim, h = (uint32_t)task % a->shape.n_kv_heads;
+    int p = task / (int)a->shape.n_kv_heads;
+    const struct kv_format_ops *from = kv_format_ops(a->from_format);
+    const struct kv_format_ops *to = kv_format_ops(a->to_format);
+    const void *in = kv_layout_head(a->in[p], a->from_format, a->shape, h);
+    void *out = kv_layout_head_mut(a->out[p], a->to_format, a->shape, h);
+    float *k = device_cpu_scratch(job->dev, thread), *v = k + (size_t)PAGE_TOKENS * D;
+    float sealed[KV_MAX_HEAD_DIM];
+
+    for (uint32_t t = 0; t < PAGE_TOKENS; t++) {
+        from->get_k(in, D, t, k + (size_t)t * D);
+        from->get_v(in, D, t, v + (size_t)t * D);
+    }
+    to->seal(out, D, k, v);
+    for (uint32_t t = 0; t < PAGE_TOKENS && a->k_error != NULL; t++) {
+        to->get_k(out, D, t, sealed);
+        add_row_error(k + (size_t)t * D, sealed, D, job->sums[task].k);
+    }
+    for (uint32_t t = 0; t < PAGE_TOKENS && a->v_error != NULL; t++) {
+        to->get_v(out, D, t, sealed);
+        add_row_error(v + (size_t)t * D, sealed, D, job->sums[task].v);
+    }
+}
+
+enum status kv_seal_cpu(struct device *dev, const struct kv_seal_args *a, struct err *err)
+{
+    if (kv_format_is_quantized(a->from_format))
+        return err_set(err, ST_INVALID, "a sealed %s page cannot be sealed again",
+                       kv_format_ops(a->from_format)->name);
+    if (a->n_pages <= 0)
+        return ST_OK;
+
+    int n_tasks = a->n_pages * (int)a->shape.n_kv_heads;
+    struct seal_job job = {a, dev, mem_array((size_t)n_tasks, sizeof(struct seal_sums))};
+    device_cpu_reserve(dev, 0, (size_t)PAGE_TOKENS * a->shape.head_dim * 2 * sizeof(float));
+    pool_run(device_cpu_pool(dev), n_tasks, seal_task, &job);
+    for (int i = 0; i < n_tasks; i++)
+        for (int j = 0; j < 2; j++) {
+            if (a->k_error != NULL)
+                a->k_error[j] += job.sums[i].k[j];
+            if (a->v_error != NULL)
+                a->v_error[j] += job.sums[i].v[j];
+        }
+    free(job.sums);
+    return ST_OK;
+}
