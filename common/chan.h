@@ -48,11 +48,6 @@ struct chan_wait {
 enum status chan_recv(struct chan *chan, char peer[CHAN_MAX_NAME], struct msg *out,
                       const struct chan_wait *wait, struct err *err);
 
-/* A descriptor for another channel's wake_fd: readable when something may have
- * come. Edge-triggered: before sleeping on it, chan_recv with timeout 0 until
- * ST_TIMEOUT. Borrows until chan_close. */
-int chan_wake_fd(const struct chan *chan);
-
 /* A descriptor for the wake_fd of another channel's wait. It tells changes only:
  * chan_recv with timeout 0 until ST_TIMEOUT directly before every such wait,
  * else a message is overlooked. Borrows until chan_close. */

@@ -3,8 +3,9 @@
  *
  * A coder either packs into its own buffer or reads strictly from the caller's
  * bytes: every field has exactly the expected type, a count never exceeds its
- * maximum or the bytes left, nothing is allocated from a claimed size. It
- * sticks at the first failure, so field lists need no checks; what failed is
+ * maximum or the bytes left, nothing is allocated from a claimed size. Only
+ * msgpack's shortest form of a value is accepted, so that equal values have
+ * equal bytes. It sticks at the first failure, so field lists need no checks; what failed is
  * in coder_finish.
  */
 #ifndef COMMON_CODER_H
@@ -44,6 +45,11 @@ void code_count(struct coder *c, const char *field, uint32_t *n, uint32_t max);
  * count found in the bytes present (never more), owned by the caller: free(). */
 void code_i32_array(struct coder *c, const char *field, int32_t **v, uint32_t *n, uint32_t max);
 void code_u64_array(struct coder *c, const char *field, uint64_t **v, uint32_t *n, uint32_t max);
+
+/* For a list's own checks: sticks unless something failed before. */
+void coder_fail(struct coder *c, const char *field);
+/* Reading: bytes not read yet. */
+size_t coder_left(const struct coder *c);
 
 /* Reading: also refuses trailing bytes. ST_CORRUPT names `what` and the field. */
 enum status coder_finish(struct coder *c, const char *what, struct err *err);
