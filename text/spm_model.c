@@ -39,6 +39,7 @@ struct trainer {
 };
 
 struct rules {
+    bool seen; /* real models always have them; a cut file may not */
     bool add_prefix, squeeze, mark_spaces;
 };
 
@@ -232,6 +233,7 @@ static enum status read_rules(struct rules *rules, struct reader r, struct err *
     struct field f;
     enum status st = ST_OK;
 
+    rules->seen = true;
     while (st == ST_OK && r.at < r.end) {
         st = read_field(&r, &f, err);
         if (st != ST_OK)
@@ -291,6 +293,8 @@ static enum status finish(struct tokenizer *tok, const struct trainer *t, const 
                                             : "unknown");
     if (t->space_as_suffix)
         return err_set(err, ST_UNSUPPORTED, "treat_whitespace_as_suffix is not supported");
+    if (!rules->seen)
+        return err_set(err, ST_CORRUPT, "no normalizer_spec; the file seems cut off");
     if (tok->model.unknown < 0)
         return err_set(err, ST_CORRUPT, "no piece of type UNKNOWN");
     if (t->unknown != tok->model.unknown)
@@ -327,7 +331,7 @@ enum status spm_model_read(struct tokenizer *tok, const char *bytes, size_t n, s
 {
     struct reader r = {bytes, 0, n};
     struct trainer trainer = {.model_type = 1, .bos = 1, .eos = 2};
-    struct rules rules = {true, true, true};
+    struct rules rules = {.add_prefix = true, .squeeze = true, .mark_spaces = true};
     enum status st = ST_OK;
 
     while (st == ST_OK && r.at < r.end) {
