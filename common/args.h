@@ -2,7 +2,8 @@
  * args.h - one table of options per program: it parses, checks and prints --help.
  *
  * Options are "--name value" or "--name=value"; ARG_FLAG takes no value.
- * "--help" is always there. Flags are the only settings of our programs.
+ * "--help" is always there and wins over mistakes elsewhere on the line; an
+ * option that stands twice is refused; after "--" nothing is an option. Flags are the only settings of our programs.
  */
 #ifndef COMMON_ARGS_H
 #define COMMON_ARGS_H
@@ -41,7 +42,7 @@ struct args_rest {
 /* Reads argv[1..). ST_INVALID names the argument and what would be right, the
  * nearest known option for an unknown one. ST_CLOSED after "--help": the caller
  * prints args_help and exits 0. Arguments without dashes go to `rest` (at most
- * max_rest; NULL and 0 refuse them all). */
+ * max_items; NULL and 0 refuse them all). */
 enum status args_parse(const struct arg_spec *spec, size_t n_specs, int argc, char **argv,
                        struct args_rest *rest, struct err *err);
 

@@ -19,7 +19,10 @@ struct proc {
     char log_path[256];
 };
 
-/* argv[0] is the path of the program; fork+exec from a process that may have
+/* ST_NOT_FOUND or ST_IO also where the program itself cannot be run. A NULL
+ * log_path keeps this process's stdout and stderr. PDEATHSIG follows the thread
+ * that calls this, so it must live as long as the child is wanted.
+ * argv[0] is the path of the program; fork+exec from a process that may have
  * threads, so only async-signal-safe calls lie between. */
 enum status proc_spawn(struct proc *out, const char *name, char *const argv[], const char *log_path,
                        struct err *err);
