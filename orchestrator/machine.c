@@ -2,13 +2,12 @@
 
 #include <dirent.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#include "common/mem.h"
 
 /* x86 first, then what ARM kernels call theirs: those that our kernels choose by. */
 static const char *const wanted_flags[] = {"avx",         "avx2",     "fma",   "f16c",    "avx512f",
