@@ -360,7 +360,7 @@ enum status worker_loop(struct worker *w, struct err *err)
 {
     const struct chan_wait now = {0, 0, {-1, -1, -1, -1}};
     struct chan_wait wait = {
-        -1, SPIN_US, {chan_wake_fd(w->control), w->door_fd, proc_stop_fd(), -1}};
+        -1, SPIN_US, {chan_fd(w->control), w->door_fd, proc_stop_fd(), -1}};
     enum status st = ST_OK;
 
     while (st == ST_OK && !w->quit && !proc_stop_requested()) {
