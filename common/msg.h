@@ -26,7 +26,7 @@ enum {
     MSG_MAX_ROWS = 33,           /* gamma + 1 */
     MSG_MAX_LAYERS = 256,
     MSG_MAX_RUNS = 8192, /* page runs in one map, all layers */
-    MSG_TEXT = 512 /* holds every struct err */
+    MSG_TEXT = 512       /* holds every struct err */
 };
 
 /* Verb, struct word. Replies to store verbs are MSG_REPLY_*; MSG_ERROR answers

@@ -13,8 +13,9 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define PREFIX    "mspeckv-"
-#define LOCK_NAME "lock"
+#define PREFIX      "mspeckv-"
+#define RANDOM_PART "XXXXXX" /* replaced by mkdtemp */
+#define LOCK_NAME   "lock"
 
 /* A socket's path has 107 bytes; this leaves 42 for its name. */
 enum { SOCKET_PATH_SIZE = 108, MAX_PATH = 64, MAX_TRIES = 16 };
@@ -129,7 +130,8 @@ static void sweep(const char *base)
     if (list == NULL)
         return;
     while ((entry = readdir(list)) != NULL) {
-        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0)
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 &&
+            strlen(entry->d_name) == strlen(PREFIX RANDOM_PART))
             sweep_one(dirfd(list), entry->d_name);
     }
     closedir(list);
@@ -141,7 +143,7 @@ static const char *find_base(void)
     const char *base = getenv("XDG_RUNTIME_DIR");
     struct stat st;
 
-    if (base == NULL || base[0] != '/' || strlen(base) + strlen("/" PREFIX "XXXXXX") > MAX_PATH)
+    if (base == NULL || base[0] != '/' || strlen(base) + strlen("/" PREFIX RANDOM_PART) > MAX_PATH)
         return "/tmp";
     if (stat(base, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
         access(base, W_OK | X_OK) != 0)
@@ -168,7 +170,7 @@ enum status rundir_create(struct rundir **out, struct err *err)
     sweep(base);
     for (int i = 0; i < MAX_TRIES; i++) {
         struct rundir *dir = new_rundir();
-        snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "XXXXXX", base);
+        snprintf(dir->path, sizeof dir->path, "%s/" PREFIX RANDOM_PART, base);
         if (mkdtemp(dir->path) != NULL && settle(dir)) {
             *out = dir;
             return ST_OK;

@@ -150,11 +150,14 @@ static void test_a_link_inside_is_removed_and_its_target_is_not(void **state)
 }
 
 /* Each of these has our prefix, but something that is not ours: a mode that
- * lets others in, and a link. */
+ * lets others in, a link, and a name that is longer than ours. */
 static void test_the_sweep_leaves_foreign_things_alone(void **state)
 {
-    char open_dir[64], open_lock[108], link[64], other[64], other_lock[108];
+    char open_dir[64], open_lock[108], link[64], other[64], other_lock[108], longer[64];
     struct rundir *dir = NULL;
+
+    snprintf(longer, sizeof longer, "%s/mspeckv-longer0", base);
+    assert_int_equal(mkdir(longer, 0700), 0);
 
     snprintf(open_dir, sizeof open_dir, "%s/mspeckv-open00", base);
     snprintf(open_lock, sizeof open_lock, "%s/lock", open_dir);
@@ -174,6 +177,7 @@ static void test_the_sweep_leaves_foreign_things_alone(void **state)
     assert_int_equal(unlink(link), 0);
     assert_int_equal(unlink(other_lock), 0);
     assert_int_equal(rmdir(other), 0);
+    assert_int_equal(rmdir(longer), 0);
 }
 
 static void test_joining_what_is_not_a_run_directory_is_refused(void **state)
