@@ -11,11 +11,15 @@
 int32_t density_argmax(const float *x, uint32_t n)
 {
     uint32_t best = 0;
+    float largest;
 
     CHECK(n > 0);
+    largest = x[0];
     for (uint32_t i = 1; i < n; i++)
-        if (x[i] > x[best])
+        if (x[i] > largest) {
+            largest = x[i];
             best = i;
+        }
     return (int32_t)best;
 }
 
@@ -145,8 +149,9 @@ enum status density_from_logits(float *p, const float *logits, uint32_t n_vocab,
         double target = params->top_p * total;
         total = apply_cut(p, scratch, n_vocab, find_cut(p, scratch, n_vocab, target), target);
     }
+    double scale = 1 / total; /* total >= 1: the most probable token's mass */
     for (uint32_t i = 0; i < n_vocab; i++)
-        p[i] = (float)(p[i] / total);
+        p[i] = (float)(p[i] * scale);
     return ST_OK;
 }
 
