@@ -25,9 +25,9 @@ enum {
 struct tiny_tensor {
     char name[80];
     uint32_t n_dims, dim[2];
-    char dtype[8];
-    size_t n;     /* elements */
-    float *value; /* owned, as rounded to dtype */
+    const char *dtype; /* "F32", "F16" or "BF16" */
+    size_t n;          /* elements */
+    float *value;      /* owned */
 };
 
 struct tiny {
@@ -37,17 +37,11 @@ struct tiny {
     struct tiny_tensor t[TINY_MAX_TENSORS];
 };
 
+/* In [-64, 64) / 128: exact in every dtype, also after an offset below 1. */
 static inline float tiny_random(uint64_t *seed)
 {
     *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-    return (float)(int32_t)(*seed >> 32) * 0x1p-31f;
-}
-
-static inline float tiny_round(float x, const char *dtype)
-{
-    if (strcmp(dtype, "F16") == 0)
-        return half_from_f16(half_to_f16(x));
-    return strcmp(dtype, "BF16") == 0 ? half_from_bf16((uint16_t)(half_f32_to_bits(x) >> 16)) : x;
+    return (float)((int)(*seed >> 57) - 64) / 128.0f;
 }
 
 /* Dtypes take turns by tensor. */
@@ -58,14 +52,14 @@ static inline void tiny_add(struct tiny *m, const char *name, uint32_t rows, uin
 
     assert_true(m->n < TINY_MAX_TENSORS);
     snprintf(t->name, sizeof t->name, "%s", name);
-    snprintf(t->dtype, sizeof t->dtype, "%s", dtype[m->n++ % 3]);
+    t->dtype = dtype[m->n++ % 3];
     t->n_dims = cols == 0 ? 1 : 2;
     t->dim[0] = rows;
     t->dim[1] = cols;
     t->n = (size_t)rows * (cols == 0 ? 1 : cols);
     t->value = calloc(t->n, sizeof *t->value);
     for (size_t i = 0; i < t->n; i++)
-        t->value[i] = tiny_round(tiny_random(&m->seed) * 0.5f + (cols == 0 ? 0.7f : 0), t->dtype);
+        t->value[i] = tiny_random(&m->seed) + (cols == 0 ? 0.75f : 0.0f);
 }
 
 static inline void tiny_add_linear(struct tiny *m, int layer, const char *name, uint32_t rows,
