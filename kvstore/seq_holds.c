@@ -8,9 +8,9 @@
 #include "kernels/kv_format.h"
 #include "kvstore/seq.h"
 
-/* A COMMIT carries a checksum of 8 bytes for every page; the rest is for the
- * header and the other fields. */
-enum { MAX_RESERVE_PAGES = (MSG_MAX_BYTES - 1024) / 8, MAX_COLUMNS = 1 << 20 };
+/* A COMMIT carries a checksum for every page: 100 Ki of them, with all 8 bytes
+ * each, leave room for the other fields. */
+enum { MAX_RESERVE_PAGES = MSG_MAX_TOKENS / 2, MAX_COLUMNS = 1 << 20 };
 
 static enum status check_reserve(const struct seq *seq, uint32_t n_columns, struct err *err)
 {
