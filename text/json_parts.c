@@ -37,8 +37,8 @@ enum status json_parts_pattern(const json_t *object, const char *key, struct pat
 {
     const json_t *node = json_object_get(object, key);
     bool is_regex = json_object_get(node, "Regex") != NULL;
-    const char *text;
-    size_t n;
+    const char *text = "";
+    size_t n = 0;
     enum status st;
 
     if (!json_is_object(node))
