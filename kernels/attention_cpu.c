@@ -60,11 +60,14 @@ static void fold_form(const struct attention_job *job, uint32_t g, uint32_t p, b
     const struct kv_view *view = job->a->view;
     enum kv_format format = sealed ? view->sealed_format : view->tail_format;
     const void *form = sealed ? view->sealed[p] : view->tail[p];
-    struct attention_page page = {.head = kv_layout_head(form, format, view->shape, g),
-                                  .format = format,
-                                  .head_dim = job->head_dim,
-                                  .first_token = p * PAGE_TOKENS,
-                                  .scale = job->a->scale};
+    const void *next = p + 1 < view->n_pages ? (sealed ? view->sealed : view->tail)[p + 1] : NULL;
+    struct attention_page page = {
+        .head = kv_layout_head(form, format, view->shape, g),
+        .next = kv_layout_head(next != NULL ? next : form, format, view->shape, g),
+        .format = format,
+        .head_dim = job->head_dim,
+        .first_token = p * PAGE_TOKENS,
+        .scale = job->a->scale};
     struct attention_row *chosen[ATTENTION_BLOCK_ROWS];
     int n_chosen = 0;
 

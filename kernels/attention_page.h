@@ -26,6 +26,7 @@ struct attention_row {
 
 struct attention_page {
     const void *head; /* the KV head's section */
+    const void *next; /* the one that the caller reads after it, or any; only touched ahead */
     enum kv_format format;
     uint32_t head_dim;
     uint32_t first_token; /* absolute; every row of a call has limit > first_token */

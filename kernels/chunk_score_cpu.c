@@ -27,6 +27,7 @@ static struct attention_page page_of(const struct chunk_score_args *a, uint32_t 
     const void *form = sealed ? view->sealed[p] : view->tail[p];
 
     return (struct attention_page){.head = kv_layout_head(form, format, view->shape, g),
+                                   .next = form,
                                    .format = format,
                                    .head_dim = view->shape.head_dim,
                                    .first_token = p * PAGE_TOKENS,
