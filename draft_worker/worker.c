@@ -241,8 +241,9 @@ static enum status on_verdict(struct worker *w, const struct msg_verdict *v, str
     enum status st;
 
     if (w->proposer == NULL || v->seq != w->trial || v->round != w->round) {
-        log_warn(LOG_MSG, "drop verb=VERDICT trial=%llu round=%u", (unsigned long long)v->seq,
-                 v->round);
+        if (v->n_wanted > 0)
+            log_warn(LOG_MSG, "drop verb=VERDICT trial=%llu round=%u", (unsigned long long)v->seq,
+                     v->round);
         return ST_OK;
     }
     if (v->n_wanted == 0) {
@@ -296,8 +297,9 @@ static enum status on_prefill(struct worker *w, const struct msg_prefill *ask, s
     uint64_t begin = clock_now_ns();
     enum status st;
 
-    if (w->proposer != NULL)
-        return err_set(err, ST_INVALID, "PREFILL came during a trial");
+    /* The orchestrator prefills between trials only, but the last verdict of a
+     * trial may still be on its way over the pair. */
+    end_trial(w);
     st = prompts_add(&w->prompts, w->draft, w->window, ask, err);
     *out = (struct msg){.verb = MSG_PREFILLED};
     out->prefilled.prompt = ask->prompt;
@@ -359,8 +361,7 @@ static enum status serve_one(struct worker *w, struct chan *chan, const struct c
 enum status worker_loop(struct worker *w, struct err *err)
 {
     const struct chan_wait now = {0, 0, {-1, -1, -1, -1}};
-    struct chan_wait wait = {
-        -1, SPIN_US, {chan_fd(w->control), w->door_fd, proc_stop_fd(), -1}};
+    struct chan_wait wait = {-1, SPIN_US, {chan_fd(w->control), w->door_fd, proc_stop_fd(), -1}};
     enum status st = ST_OK;
 
     while (st == ST_OK && !w->quit && !proc_stop_requested()) {

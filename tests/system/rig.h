@@ -1,0 +1,43 @@
+/*
+ * rig.h - store, verify and draft workers under a minimal orchestrator, for
+ * tests that compare tokens.
+ */
+#ifndef TESTS_SYSTEM_RIG_H
+#define TESTS_SYSTEM_RIG_H
+
+#include "common/chan.h"
+#include "common/msg.h"
+#include "common/proc.h"
+#include "common/rundir.h"
+
+struct rig_options {
+    const char *target, *draft; /* draft NULL: no draft worker */
+    const char *kv_base;        /* "f16" or "f32" */
+    const char *link_gbps;      /* NULL: none */
+    const char *threads;        /* NULL: "1" */
+    const char *logits;         /* NULL: none */
+    const char *retrieval_tokens;
+    const char *arena_bytes; /* NULL: 256 MiB */
+};
+
+struct rig {
+    struct rundir *dir;
+    struct chan *control;
+    struct proc store, verify, draft;
+    struct msg_ready verify_ready;
+    uint64_t n_requests;
+    char log_dir[64];
+};
+
+enum status rig_open(struct rig *rig, const struct rig_options *opt, struct err *err);
+void rig_close(struct rig *rig);
+
+/* Prefills verify, and the draft if there is one, under number `prompt`. */
+enum status rig_prefill(struct rig *rig, uint32_t prompt, const int32_t *token, uint32_t n,
+                        uint64_t *snapshot, struct err *err);
+/* Runs a trial; result->token is the caller's. */
+enum status rig_trial(struct rig *rig, const struct msg_trial *trial, struct msg_result *result,
+                      struct err *err);
+enum status rig_forget(struct rig *rig, uint32_t prompt, uint64_t snapshot, struct err *err);
+
+#endif
