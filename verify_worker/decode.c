@@ -219,6 +219,10 @@ static enum status receive_proposal(struct decode *d, uint32_t round, struct msg
     if (out->n_tokens == 0 || out->n_tokens > wanted(d))
         return err_set(err, ST_CORRUPT, "proposal of %u tokens, at most %u were wanted",
                        out->n_tokens, wanted(d));
+    for (uint32_t i = 0; i < out->n_tokens; i++)
+        if (out->token[i] < 0 || (uint32_t)out->token[i] >= d->cfg->n_vocab)
+            return err_set(err, ST_CORRUPT, "proposed token %d is not in the vocabulary of %u",
+                           out->token[i], d->cfg->n_vocab);
     return ST_OK;
 }
 
