@@ -91,6 +91,14 @@ void heading_spread(struct spread x, int decimals, char *buf, size_t size)
         snprintf(buf, size, "%.*f ± %.*f", decimals, x.mean, decimals, x.std);
 }
 
+void heading_number(double x, char *buf, size_t size)
+{
+    if (isfinite(x))
+        snprintf(buf, size, "%.*f", fabs(x) < 1 ? 3 : 2, x);
+    else
+        snprintf(buf, size, "-");
+}
+
 void heading_bytes(double bytes, char *buf, size_t size)
 {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};

@@ -21,6 +21,8 @@ void heading_point(const struct study *study, uint32_t point, char *buf, size_t 
 void heading_sweep(const struct study *study, char *buf, size_t size);
 /* "12.42 ± 4.40"; "12.42 ± -" for one seed; "-" for none. */
 void heading_spread(struct spread x, int decimals, char *buf, size_t size);
+/* "1.25", "-" for NaN. */
+void heading_number(double x, char *buf, size_t size);
 /* "1.5 MB"; decimal units, three figures. */
 void heading_bytes(double bytes, char *buf, size_t size);
 

@@ -127,8 +127,8 @@ static void fill_cell(struct cell *cell, const struct grid *g, const struct grid
     cell->throughput = over_seeds(g, result_tok_per_s);
     cell->latency = over_seeds(g, result_ms_per_token);
     cell->accepted = over_seeds(g, result_accepted);
-    cell->ttft = over_seeds(g, figure_ttft);
-    cell->link_bytes = over_seeds(g, figure_link_bytes);
+    cell->ttft_s = over_seeds(g, figure_ttft).mean;
+    cell->link_bytes_per_token = over_seeds(g, figure_link_bytes).mean;
     cell->delta = paired(g, reference, false);
     cell->speedup = paired(g, reference, true);
 }

@@ -31,8 +31,8 @@ struct cell {
     struct spread latency;              /* ms per token */
     struct spread accepted;             /* per verification; n == 0 for baseline */
     struct spread delta, speedup;       /* against the study's reference, paired by seed */
-    struct spread ttft;                 /* prefill seconds */
-    struct spread link_bytes;           /* per token */
+    /* One prefill serves all seeds, and the traffic hardly differs by seed: means only. */
+    double ttft_s, link_bytes_per_token;
     struct ledger kv;
     uint32_t effective_resident;
 };

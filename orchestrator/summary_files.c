@@ -25,8 +25,6 @@ static const struct figure {
     {"accepted", offsetof(struct cell, accepted), 2},
     {"delta_tok_per_s", offsetof(struct cell, delta), 2},
     {"speedup", offsetof(struct cell, speedup), 2},
-    {"ttft_s", offsetof(struct cell, ttft), 3},
-    {"link_bytes_per_token", offsetof(struct cell, link_bytes), 0},
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 
@@ -78,6 +76,8 @@ static void csv_row(FILE *to, const struct summary *s, uint32_t study, uint32_t 
         csv_number(to, figure_of(c, &figures[i]).mean);
         csv_number(to, figure_of(c, &figures[i]).std);
     }
+    csv_number(to, c->ttft_s);
+    csv_number(to, c->link_bytes_per_token);
     fprintf(to, ",%u", c->effective_resident);
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         fprintf(to, ",%llu", (unsigned long long)ledger_part(&c->kv, &ledger_parts[i]));
@@ -90,7 +90,7 @@ void summary_files_csv(FILE *to, const struct summary *s)
     fprintf(to, "study,sweep,point,method,reference,documents,seeds,ok,failed,missing");
     for (size_t i = 0; i < FIGURES; i++)
         fprintf(to, ",%s,%s_std", figures[i].name, figures[i].name);
-    fprintf(to, ",effective_resident");
+    fprintf(to, ",ttft_s,link_bytes_per_token,effective_resident");
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         fprintf(to, ",%s", ledger_parts[i].name);
     fprintf(to, ",simulated_link_gbps\n");
@@ -109,11 +109,13 @@ static void md_row(FILE *to, const struct summary *s, uint32_t study, uint32_t p
     char text[FIELD_BYTES];
     heading_point(&s->e->study[study], point, text, sizeof text);
     fprintf(to, "| %s | %s |", text, method_name(method));
-    for (size_t i = 0; i + 1 < FIGURES; i++) {
+    for (size_t i = 0; i < FIGURES; i++) {
         heading_spread(figure_of(c, &figures[i]), figures[i].decimals, text, sizeof text);
         fprintf(to, " %s |", text);
     }
-    heading_bytes(c->link_bytes.mean, text, sizeof text);
+    heading_number(c->ttft_s, text, sizeof text);
+    fprintf(to, " %s |", text);
+    heading_bytes(c->link_bytes_per_token, text, sizeof text);
     fprintf(to, " %s |", text);
     heading_bytes((double)ledger_total(&c->kv), text, sizeof text);
     fprintf(to, " %s | %u/%u |\n", text, c->n_ok, c->n_ok + c->n_failed + c->n_missing);
@@ -176,6 +178,8 @@ static json_t *json_cell(const struct summary *s, uint32_t study, uint32_t point
     json_object_set_new(cell, "at", at);
     for (size_t i = 0; i < FIGURES; i++)
         json_object_set_new(cell, figures[i].name, json_spread(figure_of(c, &figures[i])));
+    json_object_set_new(cell, "ttft_s", json_number_or_null(c->ttft_s));
+    json_object_set_new(cell, "link_bytes_per_token", json_number_or_null(c->link_bytes_per_token));
     json_object_set_new(cell, "effective_resident", json_integer(c->effective_resident));
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         json_object_set_new(cell, ledger_parts[i].name,

@@ -114,9 +114,7 @@ static const struct cell *cell_of(const struct page *p, uint32_t point, enum met
 static void heading(const struct page *p)
 {
     char text[HEADING_BYTES];
-    fprintf(p->to, "\n%s\n", p->study->title);
-    heading_trials(p->s, text);
-    wrap(p->to, text);
+    fprintf(p->to, "\n%s: %s\n", p->study->name, p->study->title);
     heading_fixed(p->study, text);
     wrap(p->to, text);
 }
@@ -163,7 +161,11 @@ static void speed_row(const struct page *p, uint32_t point, enum method method)
     spread_right(p->to, c->throughput, 15);
     spread_right(p->to, c->latency, 15);
     spread_right(p->to, c->accepted, 15);
-    spread_right(p->to, c->speedup, 15);
+    /* Of the reference it is 1 by definition, without a deviation. */
+    if (method == p->study->reference)
+        right(p->to, "1", 15);
+    else
+        spread_right(p->to, c->speedup, 15);
     fputc('\n', p->to);
 }
 
@@ -256,12 +258,13 @@ static void cost_row(const struct page *p, uint32_t point, enum method method)
     char text[FIELD_BYTES];
     left(p->to, "  ", 2);
     left(p->to, method_name(method), 16);
-    spread_right(p->to, c->ttft, 17);
-    heading_bytes(c->link_bytes.mean, text, sizeof text);
+    heading_number(c->ttft_s, text, sizeof text);
+    right(p->to, text, 17);
+    heading_bytes(c->link_bytes_per_token, text, sizeof text);
     right(p->to, text, 15);
     snprintf(text, sizeof text, "%u", c->effective_resident);
     right(p->to, text, 10);
-    snprintf(text, sizeof text, "%u ok, %u not", c->n_ok, c->n_failed + c->n_missing);
+    snprintf(text, sizeof text, "%u of %u", c->n_ok, c->n_ok + c->n_failed + c->n_missing);
     right(p->to, text, 17);
     fputc('\n', p->to);
 }
@@ -270,7 +273,7 @@ static void cost_table(const struct page *p)
 {
     table_title(p, "Prefill and link");
     fprintf(p->to, "  %-16s%17s%15s%10s%17s\n", "method", "TTFT s", "link/token", "resident",
-            "trials");
+            "trials ok");
     for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
         point_line(p, point);
         for (uint32_t i = 0; i < p->study->n_methods; i++)

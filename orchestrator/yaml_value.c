@@ -32,6 +32,12 @@ static bool parse_integer(const char *text, uint64_t *out)
     return errno == 0;
 }
 
+/* Quotes are said, since without them the value may be right. */
+static const char *quote(const struct yaml_node *node)
+{
+    return node->plain ? "" : "\"";
+}
+
 enum status yaml_integer(const struct yaml_node *node, const char *what, uint64_t min, uint64_t max,
                          uint64_t *out, struct err *err)
 {
@@ -68,9 +74,10 @@ enum status yaml_real(const struct yaml_node *node, const char *what, struct yam
         return st;
     if (!node->plain || !parse_real(node->text, &value) || value < range.min || value > range.max ||
         (range.open_min && value == range.min))
-        return yaml_refuse(node, err, "%s is %.40s; a number %s %g and at most %g would be right",
-                           what, node->text, range.open_min ? "above" : "of at least", range.min,
-                           range.max);
+        return yaml_refuse(node, err,
+                           "%s is %s%.40s%s; a number %s %g and at most %g would be right", what,
+                           quote(node), node->text, quote(node),
+                           range.open_min ? "above" : "of at least", range.min, range.max);
     *out = value;
     return ST_OK;
 }
@@ -82,8 +89,8 @@ enum status yaml_bool(const struct yaml_node *node, const char *what, bool *out,
         return st;
     bool yes = strcmp(node->text, "true") == 0;
     if (!node->plain || (!yes && strcmp(node->text, "false") != 0))
-        return yaml_refuse(node, err, "%s is %.40s; true or false would be right", what,
-                           node->text);
+        return yaml_refuse(node, err, "%s is %s%.40s%s; true or false would be right", what,
+                           quote(node), node->text, quote(node));
     *out = yes;
     return ST_OK;
 }

@@ -75,7 +75,7 @@ static const struct refusal refusals[] = {
     {MINIMAL "temperature: .inf\n",
      "f.yaml:5:14: temperature is .inf; a number of at least 0 and at most 100 would be right"},
     {MINIMAL "ignore_eos: yes\n", "f.yaml:5:13: ignore_eos is yes; true or false would be right"},
-    {MINIMAL "warmup: \"true\"\n", "f.yaml:5:9: warmup is true; true or false would be right"},
+    {MINIMAL "warmup: \"true\"\n", "f.yaml:5:9: warmup is \"true\"; true or false would be right"},
     {MINIMAL "kv_format: int5\n",
      "f.yaml:5:12: kv_format is int5; one of f32|f16|int8|int4 would be right"},
     {MINIMAL "acceptance: greedy\n",

@@ -171,8 +171,8 @@ static void the_ledger_is_the_sum_of_its_parts(void **state)
     summary_open(&f.s, f.e, f.r.result, f.r.n, 0.25);
     const struct cell *c = summary_cell(f.s, 0, 0, METHOD_BASELINE);
     assert_int_equal(ledger_total(&c->kv), 4128512);
-    assert_close(c->link_bytes.mean, 2500, 1e-9);
-    assert_close(c->ttft.mean, 1, 1e-9);
+    assert_close(c->link_bytes_per_token, 2500, 1e-9);
+    assert_close(c->ttft_s, 1, 1e-9);
     tear_down(&f);
 }
 
