@@ -1,0 +1,86 @@
+#include "kernels/chunk_score.h"
+
+#include "kernels/device.h"
+#include "kernels/ops.h"
+#include "tests/kernels/kv_fixture.h"
+#include "tests/test_helpers.h"
+
+static void compare(enum kv_format sealed, uint32_t chunk, int group, bool portable)
+{
+    enum { PAGES = 6, LIMIT = 700 };
+    struct kv_shape shape = {2, 32};
+    struct device_options opt = {.n_threads = 2, .portable = portable};
+    struct kv_fixture f;
+    struct device *dev = NULL;
+    struct err err = {{0}};
+    uint32_t n_chunks = LIMIT / chunk;
+    size_t bytes = (size_t)2 * n_chunks * sizeof(float);
+    float *want = kv_guard_open(bytes), *got = kv_guard_open(bytes);
+    float *q = kv_fixture_normals(6, (size_t)2 * (size_t)group * 32);
+
+    assert_int_equal(device_open(&dev, "cpu:0", &opt, &err), ST_OK);
+    kv_fixture_open(&f, shape, PAGES, KV_F16, sealed, 13);
+    struct chunk_score_args a = {want, q, 2 * group, 0.17f, &f.view, LIMIT, n_chunks, chunk};
+    chunk_score_ref(&a);
+    a.score = got;
+    assert_int_equal(device_ops(dev)->chunk_score(dev, &a, &err), ST_OK);
+    for (uint32_t g = 0; g < 2; g++) {
+        double sum = 0.0;
+        for (uint32_t c = 0; c < n_chunks; c++) {
+            sum += (double)got[g * n_chunks + c];
+            /* Scores reach 30 with the outlier channels; int8 and int4 round q
+             * times scale to 2^-16 of its largest. */
+            assert_close(got[g * n_chunks + c], want[g * n_chunks + c],
+                         kv_format_is_quantized(sealed) ? 3e-3 : 3e-5);
+        }
+        assert_close(sum, 1.0, 1e-5);
+    }
+    kv_guard_close(want, bytes);
+    kv_guard_close(got, bytes);
+    free(q);
+    kv_fixture_close(&f);
+    device_close(dev);
+}
+
+static void every_format_chunk_and_group_matches_the_reference(void **state)
+{
+    const uint32_t chunks[] = {1, 3, 8, 100, 128, 129, 350, 700};
+    for (int portable = 0; portable < 2; portable++)
+        for (int sealed = 0; sealed < KV_FORMAT_COUNT; sealed++)
+            for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
+                compare((enum kv_format)sealed, chunks[i], 1 + (int)i, portable);
+    compare(KV_F16, 8, 70, false);
+}
+
+static void impossible_chunks_are_refused(void **state)
+{
+    struct device_options opt = {.n_threads = 1};
+    struct kv_fixture f;
+    struct device *dev = NULL;
+    struct err err = {{0}};
+    float score[400], *q = kv_fixture_normals(6, 64);
+
+    assert_int_equal(device_open(&dev, "cpu:0", &opt, &err), ST_OK);
+    kv_fixture_open(&f, (struct kv_shape){2, 32}, 2, KV_F16, KV_INT8, 13);
+    struct chunk_score_args a = {score, q, 2, 0.17f, &f.view, 200, 26, 8};
+    assert_int_equal(device_ops(dev)->chunk_score(dev, &a, &err), ST_INVALID);
+    a.n_chunks = 25;
+    assert_int_equal(device_ops(dev)->chunk_score(dev, &a, &err), ST_OK);
+    a.chunk = 0;
+    assert_int_equal(device_ops(dev)->chunk_score(dev, &a, &err), ST_INVALID);
+    a.chunk = 1;
+    a.n_chunks = 0;
+    assert_int_equal(device_ops(dev)->chunk_score(dev, &a, &err), ST_OK);
+    free(q);
+    kv_fixture_close(&f);
+    device_close(dev);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_format_chunk_and_group_matches_the_reference),
+        cmocka_unit_test(impossible_chunks_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
