@@ -92,7 +92,7 @@ void tables_trial_text(const struct result *r, char *buf, size_t size)
 
 void tables_trial(FILE *to, const struct result *r)
 {
-    char text[64 + MSG_TEXT];
+    char text[128 + MSG_TEXT];
     tables_trial_text(r, text, sizeof text);
     fprintf(to, "%s\n", text);
 }
