@@ -1,5 +1,6 @@
 #include "orchestrator/experiment.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,8 @@ static void name_by_path(struct experiment *e)
     snprintf(e->name, sizeof e->name, "%.*s", (int)(n < sizeof e->name ? n : sizeof e->name - 1),
              base);
     for (char *c = e->name; *c != '\0'; c++)
-        if (strchr("/ \t\n\r\"'", *c) != NULL || *c < ' ' || *c > '~')
-            *c = '_';
+        if (!isalnum((unsigned char)*c) && *c != '-')
+            *c = '_'; /* the name becomes part of paths and of summary.csv */
     if (e->name[0] == '\0')
         snprintf(e->name, sizeof e->name, "experiment");
 }

@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "orchestrator/experiment_parts.h"
+#include "text/utf8.h"
 
 struct set {
     struct yaml_pool *pool;
@@ -140,7 +141,7 @@ enum status experiment_set(struct yaml_node *root, struct yaml_pool *pool, const
                                   "0123456789_-.";
     struct set set = {.pool = pool, .root = root};
     const char *equals = strchr(text, '=');
-    size_t n = strspn(text, letters);
+    size_t n = strspn(text, letters), bad_at = 0;
 
     if (equals == NULL || equals == text || text + n != equals || equals - text > 64)
         return err_set(err, ST_INVALID, "--set %.200s: key=value would be right", text);
@@ -148,6 +149,10 @@ enum status experiment_set(struct yaml_node *root, struct yaml_pool *pool, const
         return err_set(err, ST_INVALID, "--set %.200s: no value stands after the =", text);
     if (strlen(text) > EXPERIMENT_MAX_BYTES)
         return err_set(err, ST_INVALID, "--set %.64s...: too long", text);
+    /* Titles end in JSON, and a file is refused for the same. */
+    if (!utf8_check(text, strlen(text), &bad_at))
+        return err_set(err, ST_INVALID, "--set %.*s=...: byte %zu is no UTF-8", (int)n, text,
+                       bad_at + 1);
 
     char *origin = mem_printf("--set %.200s", text);
     struct yaml_source source = {

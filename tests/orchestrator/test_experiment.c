@@ -196,6 +196,7 @@ static void every_wrong_set_is_named(void **state)
         {"x.gamma=3", "--set x.gamma=3: unknown key \"x\"; FORMATS.md lists the keys"},
         {"link.simulate=3", "--set link.simulate=3: unknown key \"simulate\" in link; "
                             "\"simulate_gbps\" would be right"},
+        {"title=\xff", "--set title=...: byte 7 is no UTF-8"},
         {"gamma=3 # three", "--set gamma=3 # three: gamma is 3 # three; a whole number from 1 to "
                             "32 would be right"},
     };
@@ -294,6 +295,17 @@ static void defaults_are_those_of_the_study(void **state)
     experiment_free(e);
 }
 
+static void a_name_from_the_path_has_plain_letters_only(void **state)
+{
+    struct experiment *e = NULL;
+    struct err err = {{0}};
+    assert_int_equal(
+        experiment_parse(&e, "x/a,b \xff.yaml", MINIMAL, strlen(MINIMAL), NULL, 0, &err), ST_OK);
+    assert_string_equal(e->name, "a_b__");
+    assert_string_equal(e->study[0].name, "a_b__");
+    experiment_free(e);
+}
+
 static void baseline_alone_needs_no_draft(void **state)
 {
     struct experiment *e =
@@ -333,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_set_replaces_what_the_file_says),
         cmocka_unit_test(paths_of_the_file_belong_to_its_folder_and_those_of_a_set_do_not),
         cmocka_unit_test(defaults_are_those_of_the_study),
+        cmocka_unit_test(a_name_from_the_path_has_plain_letters_only),
         cmocka_unit_test(baseline_alone_needs_no_draft),
         cmocka_unit_test(a_file_that_is_absent_too_long_or_none_is_refused),
     };
