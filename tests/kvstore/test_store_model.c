@@ -6,38 +6,12 @@
 #include "tests/kvstore/store_fixture.h"
 
 #include "common/rng.h"
+#include "tests/kvstore/arena_check.h"
+#include "tests/kvstore/store_model.h"
 
-#define MIB2 ARENA_EXTENT_BYTES
-
-enum { N_CLIENTS = 4, MAX_THINGS = 24, MAX_PAGES = 700, MAX_LAYERS = 4, UNITS = 40 };
 enum { OPS = 240000, CHECK_EVERY = 40 };
 
-struct model_seq {
-    uint64_t id; /* 0: free */
-    uint32_t owner, first_layer, n_layers, n_pages;
-    uint64_t page_bytes;
-    bool keep;
-    uint64_t reservation;
-    uint32_t n_reserved, reserver;
-    uint64_t stamp[MAX_LAYERS][MAX_PAGES];
-    struct msg_page_map reserved; /* with its own copy of the runs */
-};
-
-struct model_lease {
-    uint64_t id;
-    uint32_t client;
-    struct msg_page_map map;
-    uint64_t stamp[MAX_LAYERS][MAX_PAGES];
-};
-
-static struct {
-    struct fixture f;
-    struct fixture_client client[N_CLIENTS];
-    struct model_seq seq[MAX_THINGS];
-    struct model_lease lease[MAX_THINGS];
-    uint64_t next_stamp, n_done[16], n_refused;
-    uint32_t op;
-} m;
+static struct model m;
 
 static uint32_t draw(uint32_t index, uint32_t below)
 {
@@ -352,80 +326,6 @@ static void do_repeat(uint32_t who)
     assert_memory_equal(&before, &after, sizeof before);
 }
 
-/* ---- the store's inside ---- */
-
-static uint8_t owner_of[UNITS]; /* 0: nobody, 1: an extent, 2: free */
-
-static void mark(uint64_t offset, uint64_t size_bytes, uint8_t what)
-{
-    for (uint64_t u = offset / MIB2; u < (offset + size_bytes) / MIB2; u++) {
-        assert_int_equal(owner_of[u], 0);
-        owner_of[u] = what;
-    }
-}
-
-struct extent_set {
-    const struct extent *item[4096];
-    uint32_t n;
-};
-
-static void add_extent(struct extent_set *set, const struct extent *e)
-{
-    for (uint32_t i = 0; i < set->n; i++)
-        if (set->item[i] == e)
-            return;
-    assert_true(set->n < 4096);
-    set->item[set->n++] = e;
-}
-
-static void add_lists(struct extent_set *set, const struct page_list *list, uint32_t n_lists)
-{
-    for (uint32_t i = 0; i < n_lists; i++)
-        for (uint32_t k = 0; k < list[i].n_spans; k++)
-            add_extent(set, list[i].span[k].extent);
-}
-
-/* Free ranges and the extents that somebody holds tile the arena exactly, and
- * the sums of STATS are theirs. */
-static void check_arena(void)
-{
-    static struct extent_set set;
-    const struct store *s = &m.f.store;
-    struct msg_stats stats = store_stats(s);
-    uint64_t used = 0, reserved = 0;
-
-    set.n = 0;
-    memset(owner_of, 0, sizeof owner_of);
-    for (uint32_t i = 0; i < s->seqs.n_slots; i++) {
-        const struct seq *seq = id_table_slot(&s->seqs, i);
-        if (seq)
-            add_lists(&set, seq->list, seq_n_lists(seq));
-        if (seq && seq->blob)
-            add_extent(&set, seq->blob);
-    }
-    for (uint32_t i = 0; i < s->reservations.n_slots; i++) {
-        const struct reservation *r = id_table_slot(&s->reservations, i);
-        if (r)
-            add_lists(&set, r->list, r->n_lists);
-    }
-    for (uint32_t i = 0; i < s->leases.n_slots; i++) {
-        const struct lease *l = id_table_slot(&s->leases, i);
-        for (uint32_t k = 0; l && k < l->n_extents; k++)
-            add_extent(&set, l->extent[k]);
-    }
-    for (uint32_t i = 0; i < set.n; i++) {
-        mark(set.item[i]->offset, set.item[i]->size_bytes, 1);
-        *(set.item[i]->is_reserved ? &reserved : &used) += set.item[i]->size_bytes;
-    }
-    for (uint32_t i = 0; i < s->arena.n_ranges; i++)
-        mark(s->arena.range[i].offset, s->arena.range[i].size_bytes, 2);
-    for (int u = 0; u < UNITS; u++)
-        assert_int_not_equal(owner_of[u], 0); /* lost */
-    assert_int_equal(stats.used_bytes, used);
-    assert_int_equal(stats.reserved_bytes, reserved);
-    assert_int_equal(stats.free_bytes, UNITS * MIB2 - used - reserved);
-}
-
 static void check_oracle(void)
 {
     struct msg_stats stats = store_stats(&m.f.store);
@@ -459,7 +359,7 @@ static void step(void)
     m.n_done[verb]++;
     verbs[verb](draw(1, N_CLIENTS));
     if (m.op % CHECK_EVERY == 0) {
-        check_arena();
+        check_arena(&m.f.store);
         check_oracle();
     }
 }
