@@ -167,6 +167,9 @@ static void on_control(struct server *s, const struct msg *request)
     } else if (request->verb == MSG_STATS) {
         reply.verb = MSG_STATS_REPLY;
         reply.stats = store_stats(&s->store);
+    } else if (request->verb == MSG_HELLO) {
+        reply.verb = MSG_WELCOME; /* what was granted, for the manifest */
+        reply.welcome = s->store.welcome;
     } else if (request->verb != MSG_PING) {
         reply.verb = MSG_ERROR;
         reply.error.status = ST_INVALID;

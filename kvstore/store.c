@@ -197,6 +197,8 @@ const struct msg *store_dispatch(struct store *s, const char *peer, const struct
     struct msg *reply;
 
     s->n_requests++;
+    log_debug(LOG_MSG, "request peer=%s verb=%s number=%" PRIu64, peer,
+              msg_verb_name(request->verb), request->request);
     if (c)
         st = client_replay(c, request, &kept, &err);
     else if (request->verb == MSG_HELLO)

@@ -33,8 +33,19 @@ struct model {
     struct fixture_client client[N_CLIENTS];
     struct model_seq seq[MAX_THINGS];
     struct model_lease lease[MAX_THINGS];
-    uint64_t next_stamp, n_done[16], n_refused;
+    uint64_t next_stamp, n_refused;
     uint32_t op;
 };
+
+/* With its own runs: free() them. */
+static inline struct msg_page_map copy_map(const struct msg_page_map *map)
+{
+    struct msg_page_map copy = *map;
+
+    copy.run = mem_array(map->n_runs, sizeof *copy.run);
+    if (map->n_runs > 0)
+        memcpy(copy.run, map->run, map->n_runs * sizeof *copy.run);
+    return copy;
+}
 
 #endif

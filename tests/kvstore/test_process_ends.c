@@ -42,6 +42,7 @@ static void the_orchestrator_hears_ready_and_ends_the_store(void **state)
         enum msg_verb ask, answer;
     } talk[] = {{MSG_PING, MSG_DONE},
                 {MSG_STATS, MSG_STATS_REPLY},
+                {MSG_HELLO, MSG_WELCOME},
                 {MSG_RESERVE, MSG_ERROR},
                 {MSG_DRAIN, MSG_DONE}};
     struct rundir *dir = NULL;

@@ -18,16 +18,6 @@ static uint32_t draw(uint32_t index, uint32_t below)
     return (uint32_t)(rng_uniform(20, RNG_TEST, m.op, index) * below);
 }
 
-static struct msg_page_map copy_map(const struct msg_page_map *map)
-{
-    struct msg_page_map copy = *map;
-
-    copy.run = mem_array(map->n_runs, sizeof *copy.run);
-    if (map->n_runs > 0)
-        memcpy(copy.run, map->run, map->n_runs * sizeof *copy.run);
-    return copy;
-}
-
 static uint64_t read_stamp(const struct msg_page_map *map, uint32_t layer, uint32_t page)
 {
     uint64_t stamp, at = page_offset(map, layer, page);
@@ -356,7 +346,6 @@ static void step(void)
         do_abort,  do_acquire, do_release, do_truncate, do_drop,   do_die,    do_repeat};
     uint32_t verb = draw(0, sizeof verbs / sizeof *verbs);
 
-    m.n_done[verb]++;
     verbs[verb](draw(1, N_CLIENTS));
     if (m.op % CHECK_EVERY == 0) {
         check_arena(&m.f.store);
