@@ -47,6 +47,9 @@ static void be_child(const struct birth *b)
     reset_signals();
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
         failed = errno;
+    /* Ctrl-C on the terminal is for the parent, which ends its children itself. */
+    if (setpgid(0, 0) != 0 && failed == 0)
+        failed = errno;
     if (getppid() != b->parent)
         _exit(EXIT_RUNTIME); /* the parent died before the kernel was told to care */
     if (failed == 0 && dup2(b->null_fd, STDIN_FILENO) < 0)

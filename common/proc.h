@@ -1,8 +1,9 @@
 /*
  * proc.h - child processes, and this process's own end.
  *
- * A child gets SIGTERM when its parent dies (PDEATHSIG), its stdin from
- * /dev/null, its stdout and stderr appended to its log file.
+ * A child gets SIGTERM when its parent dies (PDEATHSIG), a process group of
+ * its own (a terminal's Ctrl-C does not reach it), its stdin from /dev/null,
+ * its stdout and stderr appended to its log file.
  */
 #ifndef COMMON_PROC_H
 #define COMMON_PROC_H
