@@ -1,0 +1,88 @@
+#include "orchestrator/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/proc.h"
+#include "orchestrator/nearest.h"
+
+#ifndef MSPECKV_VERSION
+#error "the build file gives MSPECKV_VERSION"
+#endif
+
+const char command_version[] = MSPECKV_VERSION;
+
+/* The text of the root script's `help` is the same; a test compares them. */
+static const char usage[] =
+    "usage: mspeckv COMMAND [options]\n"
+    "\n"
+    "  run FILE [--set key=value]... [--out DIR]   run a study, print its tables\n"
+    "  generate --target DIR [options]             decode one prompt\n"
+    "  tokenize --tokenizer DIR_OR_FILE [--decode] text on stdin, token ids on stdout\n"
+    "  dataset demo --tokens N --seed S            print the demo text\n"
+    "  bench attention                             attention against a plain read\n"
+    "  build                                       install what is missing, build\n"
+    "  test [--full] [--data DIR]                  build and run all tests\n"
+    "  help | version                              this text; the version\n"
+    "\n"
+    "Every command sets up what it needs first. `mspeckv COMMAND --help` lists the\n"
+    "options of a command.\n";
+
+static int command_help(int argc, char **argv)
+{
+    fputs(usage, stdout);
+    return EXIT_DONE;
+}
+
+static int command_say_version(int argc, char **argv)
+{
+    printf("mspeckv %s\n", command_version);
+    return EXIT_DONE;
+}
+
+/* They belong to the script, which works without a built program. */
+static int command_of_script(int argc, char **argv)
+{
+    fprintf(stderr, "mspeckv: %s is a command of the script mspeckv in the source folder\n",
+            argv[0]);
+    return EXIT_USAGE;
+}
+
+static const struct {
+    const char *word;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", command_run},
+    {"generate", command_generate},
+    {"tokenize", command_tokenize},
+    {"dataset", command_dataset},
+    {"bench", command_bench},
+    {"build", command_of_script},
+    {"test", command_of_script},
+    {"help", command_help},
+    {"version", command_say_version},
+    {"--help", command_help},
+    {"-h", command_help},
+    {"--version", command_say_version},
+};
+enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 9 };
+
+int command_main(int argc, char **argv)
+{
+    const char *words[N_WORDS], *near;
+
+    if (argc < 2) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].word) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    for (size_t i = 0; i < N_WORDS; i++)
+        words[i] = commands[i].word;
+    near = nearest_word(argv[1], words, N_WORDS);
+    fprintf(stderr, "mspeckv: unknown command '%.80s'; %s%s%s\n", argv[1],
+            near != NULL ? "did you mean '" : "`mspeckv help` lists them", near != NULL ? near : "",
+            near != NULL ? "'?" : "");
+    return EXIT_USAGE;
+}

@@ -1,0 +1,265 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/proc.h"
+#include "orchestrator/command.h"
+#include "orchestrator/generate_json.h"
+#include "orchestrator/generate_options.h"
+#include "orchestrator/memory_plan.h"
+#include "orchestrator/saved_logs.h"
+#include "orchestrator/session.h"
+#include "text/prompt.h"
+#include "text/token_stream.h"
+
+static const char program[] = "mspeckv generate";
+
+struct generate {
+    struct generate_options opt;
+    struct tokenizer *tok;
+    struct token_list prompt;
+    struct token_stream stream;
+    struct target_shape shape;
+    struct msg_trial trial;
+    struct group_options group;
+    struct session *session;
+    struct msg_result result;
+    double prefill_s;
+    enum status write_status; /* of stdout, from the callback */
+    bool is_usage;            /* what failed is the command line's fault */
+};
+
+/* ---- before anything runs ---- */
+
+static enum status encode_prompt(struct generate *g, struct err *err)
+{
+    struct text_buf text;
+    enum status st = ST_OK;
+
+    text_buf_init(&text);
+    if (g->opt.prompt_file != NULL)
+        st = prompt_read(&text, g->opt.prompt_file, err);
+    if (g->opt.prompt != NULL)
+        text_buf_add(&text, g->opt.prompt, strlen(g->opt.prompt));
+    if (tokenizer_bos(g->tok) >= 0)
+        token_list_push(&g->prompt, tokenizer_bos(g->tok));
+    if (st == ST_OK && text.n > 0) {
+        st = tokenizer_encode(g->tok, text.data, text.n, &g->prompt, err);
+        if (st != ST_OK)
+            st = err_in(err, st, "the prompt");
+    }
+    text_buf_release(&text);
+    return st;
+}
+
+static enum status check_prompt(struct generate *g, struct err *err)
+{
+    g->is_usage = true;
+    if (g->prompt.n == 0)
+        return err_set(err, ST_INVALID,
+                       "the prompt is empty and the tokenizer has no BOS token; "
+                       "--prompt or --prompt-file gives one");
+    if (g->opt.prefill > (int64_t)g->prompt.n)
+        return err_set(err, ST_INVALID,
+                       "--prefill %lld is longer than the prompt, which has %u tokens",
+                       (long long)g->opt.prefill, g->prompt.n);
+    if (g->opt.prefill > 0)
+        g->prompt.n = (uint32_t)g->opt.prefill;
+    if (g->prompt.n > MSG_MAX_TOKENS)
+        return err_set(err, ST_INVALID, "the prompt has %u tokens, more than %d; --prefill cuts it",
+                       g->prompt.n, MSG_MAX_TOKENS);
+    for (uint32_t i = 0; i < g->prompt.n; i++)
+        if (g->prompt.id[i] < 0 || (uint32_t)g->prompt.id[i] >= g->shape.n_vocab)
+            return err_set(err, ST_INVALID,
+                           "token %d of the prompt is outside the target's vocabulary of %u: the "
+                           "tokenizer is of another model",
+                           (int)g->prompt.id[i], g->shape.n_vocab);
+    g->is_usage = false;
+    return ST_OK;
+}
+
+static enum status plan(struct generate *g, struct err *err)
+{
+    struct memory_plan memory = {.f32_base = false};
+    struct memory_need need = {.weight_bytes = g->shape.weight_bytes, .posix = true};
+    struct target_shape draft = {.weight_bytes = 0};
+    bool speculates = g->opt.method != METHOD_BASELINE;
+    enum status st;
+
+    g->is_usage = true;
+    st = generate_options_trial(&g->opt, g->prompt.n, g->shape.n_layers, &g->trial, err);
+    if (st != ST_OK)
+        return st;
+    g->is_usage = false;
+    if (speculates)
+        st = target_shape_read(&draft, g->opt.draft, err);
+    memory_plan_add(&memory, &g->trial);
+    need.arena_bytes = memory_plan_arena_bytes(&memory, &g->shape);
+    need.weight_bytes += draft.weight_bytes;
+    g->group = (struct group_options){.target = g->opt.target,
+                                      .draft = speculates ? g->opt.draft : NULL,
+                                      .verify_device = "cpu:0",
+                                      .draft_device = "cpu:0",
+                                      .threads = (uint32_t)g->opt.threads,
+                                      .link = g->opt.link_gbps > 0 ? LINK_GBPS : LINK_NONE,
+                                      .link_value = g->opt.link_gbps,
+                                      .sinks = 16,
+                                      .window = 232,
+                                      .retrieval_tokens = memory.retrieval_tokens,
+                                      .f32_base = memory.f32_base,
+                                      .arena = "posix",
+                                      .numa_node = -1,
+                                      .arena_bytes = need.arena_bytes,
+                                      .log_dir = g->opt.log_dir,
+                                      .logits = g->opt.logits};
+    return st == ST_OK ? memory_plan_check(&memory, &g->shape, &need, err) : st;
+}
+
+/* ---- output ---- */
+
+/* A continuation keeps its leading space, so the prompt goes through first. */
+static enum status prime_stream(struct generate *g, struct err *err)
+{
+    struct text_buf unused;
+    enum status st = ST_OK;
+
+    text_buf_init(&unused);
+    token_stream_init(&g->stream, g->tok);
+    for (uint32_t i = 0; st == ST_OK && i < g->prompt.n; i++)
+        st = token_stream_push(&g->stream, g->prompt.id[i], &unused, err);
+    text_buf_release(&unused);
+    return st;
+}
+
+/* An id that a padded vocabulary has and the tokenizer has not prints nothing. */
+static void push(struct generate *g, const int32_t *token, uint32_t n, struct text_buf *out)
+{
+    struct err ignored = {{0}};
+
+    for (uint32_t i = 0; i < n; i++)
+        if (token_stream_push(&g->stream, token[i], out, &ignored) != ST_OK)
+            log_warn(LOG_RUN, "token=%d has no text", (int)token[i]);
+}
+
+static void on_tokens(void *self, const int32_t *token, uint32_t n)
+{
+    struct generate *g = self;
+    struct text_buf text;
+
+    text_buf_init(&text);
+    push(g, token, n, &text);
+    if (text.n > 0 && (fwrite(text.data, 1, text.n, stdout) != text.n || fflush(stdout) != 0))
+        g->write_status = ST_IO;
+    text_buf_release(&text);
+}
+
+static void on_notice(void *self, const char *words)
+{
+    fprintf(stderr, "%s: %s\n", program, words);
+}
+
+static enum status print_end(struct generate *g, struct err *err)
+{
+    struct generate_json json = {
+        .trial = &g->trial,
+        .result = &g->result,
+        .prefill_s = g->prefill_s,
+        .link_gbps = group_ready(session_group(g->session), GROUP_VERIFY)->link_gbps};
+    struct text_buf text;
+    char *object;
+
+    text_buf_init(&text);
+    if (g->opt.json)
+        push(g, g->result.token, g->result.n_tokens, &text);
+    token_stream_flush(&g->stream, &text);
+    if (g->opt.json) {
+        json.text = &text;
+        object = generate_json(&json);
+        puts(object);
+        free(object);
+    } else {
+        fwrite(text.n > 0 ? text.data : "", 1, text.n, stdout);
+        putchar('\n');
+    }
+    text_buf_release(&text);
+    if (fflush(stdout) != 0 || ferror(stdout) || g->write_status != ST_OK)
+        return err_set(err, ST_IO, "write stdout: %s", strerror(errno));
+    if (!g->opt.json && isatty(STDERR_FILENO))
+        fprintf(stderr, "%u tokens, %.1f tok/s, prefill of %u tokens %.2f s\n", g->result.n_tokens,
+                g->result.n_tokens / g->result.decode_s, g->prompt.n, g->prefill_s);
+    return ST_OK;
+}
+
+/* ---- the run ---- */
+
+static enum status prepare(struct generate *g, struct err *err)
+{
+    enum status st = tokenizer_open(&g->tok, g->opt.target, err);
+
+    if (st == ST_OK)
+        st = target_shape_read(&g->shape, g->opt.target, err);
+    if (st == ST_OK)
+        st = encode_prompt(g, err);
+    if (st == ST_OK)
+        st = check_prompt(g, err);
+    if (st == ST_OK)
+        st = plan(g, err);
+    if (st == ST_OK)
+        st = prime_stream(g, err);
+    if (st == ST_OK && g->opt.log_dir != NULL && mkdir(g->opt.log_dir, 0700) != 0 &&
+        errno != EEXIST)
+        st = err_set(err, ST_IO, "--log-dir %s: %s", g->opt.log_dir, strerror(errno));
+    return st;
+}
+
+static enum status decode(struct generate *g, struct err *err)
+{
+    const struct session_watch watch = {.self = g, .tokens = on_tokens, .notice = on_notice};
+    struct session_prompt prompt = {.number = 1, .token = g->prompt.id, .n_tokens = g->prompt.n};
+    struct session_trial call = {.trial = &g->trial, .stop_at = 1};
+    enum status st = session_open(&g->session, &g->group, &watch, err);
+
+    if (st == ST_OK)
+        st = session_prefill(g->session, &prompt, &g->prefill_s, err);
+    if (st == ST_OK)
+        st = session_trial(g->session, &call, &g->result, err);
+    if (st == ST_OK)
+        return print_end(g, err);
+    if (!g->opt.json)
+        fflush(stdout);
+    if (g->opt.log_dir == NULL && session_group(g->session) != NULL)
+        saved_logs_keep(group_log_dir(session_group(g->session)), err);
+    return st;
+}
+
+int command_generate(int argc, char **argv)
+{
+    struct generate g = {.write_status = ST_OK};
+    struct err err = {{0}};
+    enum status st = generate_options_parse(&g.opt, argc, argv, &err);
+
+    if (st == ST_CLOSED)
+        return EXIT_DONE;
+    if (st != ST_OK)
+        return exit_report(program, EXIT_USAGE, st, &err);
+    token_list_init(&g.prompt);
+    st = proc_init(false, &err);
+    if (st == ST_OK)
+        st = log_open("mspeckv", NULL, LOG_ERROR, &err);
+    if (st == ST_OK)
+        st = prepare(&g, &err);
+    if (st == ST_OK)
+        st = decode(&g, &err);
+    session_close(g.session);
+    if (g.stream.tok != NULL)
+        token_stream_release(&g.stream);
+    free(g.result.token);
+    token_list_release(&g.prompt);
+    tokenizer_close(g.tok);
+    return exit_report(program, g.is_usage ? EXIT_USAGE : EXIT_RUNTIME, st, &err);
+}

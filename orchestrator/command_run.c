@@ -1,0 +1,368 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/args.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/proc.h"
+#include "orchestrator/command.h"
+#include "orchestrator/manifest.h"
+#include "orchestrator/memory_plan.h"
+#include "orchestrator/run_folder.h"
+#include "orchestrator/run_heading.h"
+#include "orchestrator/study_run.h"
+#include "orchestrator/summary_files.h"
+#include "orchestrator/tables.h"
+
+static const char program[] = "mspeckv run";
+
+struct command {
+    int argc;
+    char **argv;
+    const char *file, *out;
+    const char **set; /* owned array of borrowed words */
+    size_t n_sets;
+    struct experiment *e;
+    struct target_shape shape;
+    struct matrix *matrix;
+    struct tokenizer *tok;
+    struct prompt_source *source;
+    struct memory_plan memory;
+    struct memory_need need;
+    bool speculates;
+    char *folder, *log_dir;
+    struct results_file *results;
+    struct progress progress;
+    struct study_run run;
+    struct msg_ready verify; /* as it was at the start */
+};
+
+/* ---- the command line ---- */
+
+/* --set may stand several times, other options once: takes each --set out of
+ * the words and leaves the others for args_parse. */
+static enum status take_sets(struct command *c, char **rest, int *n_rest, struct err *err)
+{
+    *n_rest = 0;
+    for (int i = 0; i < c->argc; i++) {
+        if (i > 0 && strncmp(c->argv[i], "--set=", 6) == 0) {
+            c->set[c->n_sets++] = c->argv[i] + 6;
+        } else if (i > 0 && strcmp(c->argv[i], "--set") == 0) {
+            if (i + 1 == c->argc || strncmp(c->argv[i + 1], "--", 2) == 0)
+                return err_set(err, ST_INVALID, "option --set needs a value key=value");
+            c->set[c->n_sets++] = c->argv[++i];
+        } else {
+            rest[(*n_rest)++] = c->argv[i];
+        }
+    }
+    return ST_OK;
+}
+
+static enum status parse(struct command *c, struct err *err)
+{
+    const char *set_help = NULL;
+    const struct arg_spec spec[] = {
+        {.name = "set",
+         .kind = ARG_STRING,
+         .out = &set_help,
+         .value = "KEY=VALUE",
+         .help = "put over the file's value; may stand several times"},
+        {.name = "out",
+         .kind = ARG_STRING,
+         .out = &c->out,
+         .value = "DIR",
+         .help = "directory of the results, new or empty; runs/NAME-TIME if absent"},
+    };
+    const size_t n_spec = sizeof spec / sizeof *spec;
+    struct args_rest files = {.item = &c->file, .max_items = 1};
+    char **rest = mem_array((size_t)c->argc + 1, sizeof *rest);
+    int n_rest = 0;
+    enum status st;
+
+    c->set = mem_array((size_t)c->argc, sizeof *c->set);
+    st = take_sets(c, rest, &n_rest, err);
+    if (st == ST_OK)
+        st = args_parse(spec, n_spec, n_rest, rest, &files, err);
+    free(rest);
+    if (st == ST_CLOSED)
+        args_help(stdout, program, "FILE [--set key=value]... [--out DIR]", spec, n_spec);
+    if (st == ST_OK && c->file == NULL)
+        st = err_set(err, ST_INVALID,
+                     "an experiment file is missing, as experiments/demo/quick.yaml");
+    return st;
+}
+
+/* ---- before anything runs ---- */
+
+static uint32_t longest_prefill(const struct matrix *m)
+{
+    uint32_t longest = 0;
+
+    for (uint32_t i = 0; i < m->n_prompts; i++)
+        longest = m->prompt[i].prefill > longest ? m->prompt[i].prefill : longest;
+    return longest;
+}
+
+static enum status read_prompts(struct command *c, struct err *err)
+{
+    const struct prompt_source_args args = {.tok = c->tok,
+                                            .dataset = c->e->dataset,
+                                            .n_documents = c->e->n_documents,
+                                            .document_seed = c->e->document_seed,
+                                            .n_tokens = longest_prefill(c->matrix)};
+    enum status st = prompt_source_open(&c->source, &args, err);
+
+    if (st == ST_OK && (uint32_t)prompt_source_largest(c->source) >= c->shape.n_vocab)
+        st = err_set(err, ST_INVALID,
+                     "%s: its tokenizer gives token %d and its vocabulary is %u: it is of another "
+                     "model",
+                     c->e->target, (int)prompt_source_largest(c->source), c->shape.n_vocab);
+    return st;
+}
+
+static enum status check_memory(struct command *c, struct err *err)
+{
+    struct target_shape draft = {.weight_bytes = 0};
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; i < c->matrix->n_trials; i++) {
+        struct msg_trial trial = matrix_message(&c->matrix->trial[i], 0);
+        memory_plan_add(&c->memory, &trial);
+        c->speculates = c->speculates || trial.method != METHOD_BASELINE;
+    }
+    if (c->speculates)
+        st = target_shape_read(&draft, c->e->draft, err);
+    c->need = (struct memory_need){.arena_bytes = memory_plan_arena_bytes(&c->memory, &c->shape),
+                                   .weight_bytes = c->shape.weight_bytes + draft.weight_bytes,
+                                   .posix = strcmp(c->e->arena, "posix") == 0};
+    return st == ST_OK ? memory_plan_check(&c->memory, &c->shape, &c->need, err) : st;
+}
+
+static enum status prepare(struct command *c, struct err *err)
+{
+    enum status st = experiment_read(&c->e, c->file, c->set, c->n_sets, err);
+
+    if (st == ST_OK)
+        st = experiment_check_paths(c->e, err);
+    if (st == ST_OK)
+        st = matrix_open(&c->matrix, c->e, err);
+    if (st == ST_OK)
+        st = target_shape_read(&c->shape, c->e->target, err);
+    if (st == ST_OK)
+        st = matrix_check(c->matrix, c->e, c->shape.n_layers, err);
+    if (st == ST_OK)
+        st = tokenizer_open(&c->tok, c->e->target, err);
+    if (st == ST_OK)
+        st = read_prompts(c, err);
+    return st == ST_OK ? check_memory(c, err) : st;
+}
+
+/* ---- the run ---- */
+
+static enum status open_folder(struct command *c, struct err *err)
+{
+    char *path;
+    enum status st;
+
+    st = c->out != NULL ? run_folder_take(&c->folder, c->out, err)
+                        : run_folder_make(&c->folder, c->e->out, c->e->name, err);
+    if (st != ST_OK)
+        return err_in(err, st, "run directory");
+    c->log_dir = mem_printf("%s/logs", c->folder);
+    path = mem_printf("%s/mspeckv.log", c->log_dir);
+    st = log_open("mspeckv", path, LOG_INFO, err);
+    free(path);
+    path = mem_printf("%s/results.jsonl", c->folder);
+    if (st == ST_OK)
+        st = results_open(&c->results, path, c->e, err);
+    free(path);
+    return st;
+}
+
+static enum status open_session(struct command *c, struct err *err)
+{
+    const struct experiment *e = c->e;
+    const struct group_options group = {.target = e->target,
+                                        .draft = c->speculates ? e->draft : NULL,
+                                        .verify_device = e->verify_device,
+                                        .draft_device = e->draft_device,
+                                        .threads = e->threads,
+                                        .link = e->link,
+                                        .link_value = e->link_value,
+                                        .sinks = e->sinks,
+                                        .window = e->window,
+                                        .retrieval_tokens = c->memory.retrieval_tokens,
+                                        .f32_base = c->memory.f32_base,
+                                        .arena = e->arena,
+                                        .numa_node = e->numa_node,
+                                        .arena_bytes = c->need.arena_bytes,
+                                        .log_dir = c->log_dir};
+    struct session_watch watch;
+    enum status st;
+
+    progress_init(&c->progress, stderr, isatty(STDERR_FILENO), c->matrix->n_trials);
+    c->run = (struct study_run){.e = e,
+                                .matrix = c->matrix,
+                                .source = c->source,
+                                .file = c->results,
+                                .progress = &c->progress};
+    c->run.result = mem_array(c->matrix->n_trials, sizeof *c->run.result);
+    watch = study_run_watch(&c->run);
+    st = session_open(&c->run.session, &group, &watch, err);
+    if (st == ST_OK)
+        c->verify = *group_ready(session_group(c->run.session), GROUP_VERIFY);
+    return st;
+}
+
+/* What the store was granted. */
+static enum status ask_store(struct command *c, struct msg_welcome *out, struct err *err)
+{
+    struct msg hello = {.verb = MSG_HELLO}, answer = {0};
+    const struct group_call call = {.member = GROUP_KVSTORE,
+                                    .request = &hello,
+                                    .want = MSG_WELCOME,
+                                    .timeout_s = 60,
+                                    .stop_at = 1};
+    enum status st;
+
+    hello.hello.protocol = MSG_VERSION;
+    snprintf(hello.hello.client, sizeof hello.hello.client, "mspeckv");
+    st = group_ask(session_group(c->run.session), &call, &answer, err);
+    if (st == ST_OK)
+        *out = answer.welcome;
+    return st;
+}
+
+static enum status write_manifest(struct command *c, struct err *err)
+{
+    char *target = NULL, *draft = NULL, *path = mem_printf("%s/manifest.json", c->folder);
+    struct msg_welcome store = {0};
+    struct machine machine;
+    struct manifest m = {.e = c->e,
+                         .machine = &machine,
+                         .version = command_version,
+                         .argc = c->argc,
+                         .argv = c->argv,
+                         .n_layers = c->shape.n_layers,
+                         .arena_kind = c->e->arena,
+                         .memory_gbps = c->verify.memory_gbps,
+                         .link_gbps = c->verify.link_gbps,
+                         .link_simulated = c->verify.link_gbps > 0};
+    enum status st = ask_store(c, &store, err);
+
+    machine_read(&machine);
+    m.arena_bytes = store.arena_bytes;
+    m.huge_page_bytes = store.huge_page_bytes;
+    m.numa_node = store.numa_node == UINT32_MAX ? -1 : (int)store.numa_node;
+    m.numa_local_share = store.numa_local_share;
+    if (st == ST_OK)
+        st = target_shape_fingerprint(&target, c->e->target, err);
+    if (st == ST_OK && c->speculates)
+        st = target_shape_fingerprint(&draft, c->e->draft, err);
+    m.target_fingerprint = target;
+    m.draft_fingerprint = draft;
+    if (st == ST_OK)
+        st = manifest_write(&m, path, err);
+    free(target);
+    free(draft);
+    free(path);
+    return st;
+}
+
+/* Also of what a stop or a failure has left. */
+static enum status write_summary(struct command *c, struct err *err)
+{
+    struct summary *summary = NULL;
+    enum status st;
+
+    summary_open(&summary, c->e, c->run.result, c->run.n_results, c->verify.link_gbps);
+    tables_print(stdout, summary);
+    st = summary_files_write(summary, c->folder, err);
+    summary_close(summary);
+    printf("\n%s: manifest.json, results.jsonl, summary.{json,csv,md}, logs/\n", c->folder);
+    return st;
+}
+
+static enum status verdict(const struct command *c, struct err *err)
+{
+    if (c->run.is_stopped)
+        return err_set(err, ST_CLOSED, "stopped after %u of %u trials", c->run.n_results,
+                       c->matrix->n_trials);
+    if (c->run.n_failed > 0)
+        return err_set(err, ST_IO, "%u of %u trials failed; %s/results.jsonl says why",
+                       c->run.n_failed, c->matrix->n_trials, c->folder);
+    return ST_OK;
+}
+
+static enum status run(struct command *c, struct err *err)
+{
+    const struct run_heading heading = {.e = c->e,
+                                        .matrix = c->matrix,
+                                        .folder = c->folder,
+                                        .verify = &c->verify,
+                                        .arena_bytes = c->need.arena_bytes};
+    struct err late = {{0}};
+    enum status st = open_session(c, err), summed;
+
+    if (st == ST_OK)
+        st = write_manifest(c, err);
+    if (st != ST_OK)
+        return st;
+    run_heading_print(stdout, &heading);
+    st = study_run(&c->run, err);
+    if (c->run.n_results > 0) {
+        summed = write_summary(c, &late);
+        if (st == ST_OK && summed != ST_OK)
+            return err_set(err, summed, "summary: %s", late.text);
+    }
+    return st == ST_OK ? verdict(c, err) : st;
+}
+
+static void release(struct command *c)
+{
+    session_close(c->run.session);
+    results_close(c->results);
+    for (uint32_t i = 0; i < c->run.n_results; i++)
+        result_release(&c->run.result[i]);
+    free(c->run.result);
+    prompt_source_close(c->source);
+    tokenizer_close(c->tok);
+    matrix_close(c->matrix);
+    experiment_free(c->e);
+    free(c->folder);
+    free(c->log_dir);
+    free(c->set);
+    log_close();
+}
+
+/* What is wrong before anything runs is the fault of the words or the file. */
+static enum status prepare_and_run(struct command *c, bool *is_usage, struct err *err)
+{
+    enum status st = proc_init(false, err);
+
+    if (st == ST_OK)
+        st = prepare(c, err);
+    if (st == ST_OK)
+        st = open_folder(c, err);
+    *is_usage = st == ST_INVALID;
+    return st == ST_OK ? run(c, err) : st;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct command c = {.argc = argc, .argv = argv};
+    struct err err = {{0}};
+    bool is_usage = true;
+    enum status st = parse(&c, &err);
+
+    if (st == ST_CLOSED) {
+        free(c.set);
+        return EXIT_DONE;
+    }
+    if (st == ST_OK)
+        st = prepare_and_run(&c, &is_usage, &err);
+    release(&c);
+    return exit_report(program, is_usage ? EXIT_USAGE : EXIT_RUNTIME, st, &err);
+}

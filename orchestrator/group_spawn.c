@@ -1,0 +1,131 @@
+#include "orchestrator/group_spawn.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+
+enum { MAX_WORDS = 40, TAIL_BYTES = 4096 };
+
+const char *const group_names[GROUP_MEMBERS] = {"kvstore", "verify", "draft"};
+
+/* A command line; owns its words. */
+struct words {
+    char *word[MAX_WORDS + 1];
+    int n;
+};
+
+static void add(struct words *w, const char *word)
+{
+    CHECK(w->n < MAX_WORDS);
+    w->word[w->n++] = mem_strdup(word);
+}
+
+static void add_pair(struct words *w, const char *name, const char *value)
+{
+    add(w, name);
+    add(w, value);
+}
+
+static void add_count(struct words *w, const char *name, int64_t value)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%" PRId64, value);
+    add_pair(w, name, text);
+}
+
+static void add_real(struct words *w, const char *name, double value)
+{
+    char text[40];
+
+    snprintf(text, sizeof text, "%.17g", value);
+    add_pair(w, name, text);
+}
+
+static void add_kvstore(struct words *w, const struct group_options *opt)
+{
+    add(w, "--control");
+    add_count(w, "--arena-bytes", (int64_t)opt->arena_bytes);
+    add_pair(w, "--arena", opt->arena);
+    add_count(w, "--numa-node", opt->numa_node);
+}
+
+static void add_verify(struct words *w, const struct group_options *opt)
+{
+    add_pair(w, "--target", opt->target);
+    add_pair(w, "--device", opt->verify_device);
+    add_count(w, "--threads", opt->threads);
+    add_count(w, "--retrieval-tokens", (int64_t)opt->retrieval_tokens);
+    add_pair(w, "--kv-base", opt->f32_base ? "f32" : "f16");
+    if (opt->link == LINK_GBPS)
+        add_real(w, "--link-gbps", opt->link_value);
+    if (opt->link == LINK_RATIO)
+        add_real(w, "--link-ratio", opt->link_value);
+    if (opt->logits != NULL)
+        add_pair(w, "--logits", opt->logits);
+}
+
+static void add_draft(struct words *w, const struct group_options *opt)
+{
+    add_pair(w, "--draft", opt->draft);
+    add_pair(w, "--target", opt->target);
+    add_pair(w, "--device", opt->draft_device);
+    add_count(w, "--threads", opt->threads);
+    add_count(w, "--sinks", opt->sinks);
+    add_count(w, "--window", opt->window);
+}
+
+enum status group_spawn(struct proc *out, enum group_member member, const struct group_options *opt,
+                        const char *run_dir, const char *log_dir, struct err *err)
+{
+    static void (*const add_own[GROUP_MEMBERS])(struct words *, const struct group_options *) = {
+        add_kvstore, add_verify, add_draft};
+    char dir[PATH_MAX];
+    struct words w = {.n = 0};
+    char *program, *log;
+    enum status st = proc_self_dir(dir, sizeof dir, err);
+
+    if (st != ST_OK)
+        return st;
+    program = mem_printf("%s/mspeckv-%s", dir, group_names[member]);
+    log = mem_printf("%s/%s.log", log_dir, group_names[member]);
+    add(&w, program);
+    add_pair(&w, "--run-dir", run_dir);
+    add_own[member](&w, opt);
+    add_pair(&w, "--log", log);
+    /* Words that a crashing process prints itself belong in the same file. */
+    st = proc_spawn(out, group_names[member], w.word, log, err);
+    while (w.n > 0)
+        free(w.word[--w.n]);
+    free(program);
+    free(log);
+    return st;
+}
+
+void group_last_line(const char *log_path, char *buf, size_t size)
+{
+    char tail[TAIL_BYTES + 1];
+    FILE *file = fopen(log_path, "re");
+    size_t n = 0;
+    char *line;
+
+    buf[0] = '\0';
+    if (file == NULL)
+        return;
+    if (fseek(file, -TAIL_BYTES, SEEK_END) != 0)
+        rewind(file);
+    n = fread(tail, 1, TAIL_BYTES, file);
+    fclose(file);
+    while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\0'))
+        n--;
+    tail[n] = '\0';
+    line = strrchr(tail, '\n');
+    snprintf(buf, size, "%s", line != NULL ? line + 1 : tail);
+    for (char *c = buf; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+}

@@ -1,0 +1,20 @@
+/*
+ * group_spawn.h - the command line of each process of the group. Private to
+ * group.c and group_spawn.c.
+ */
+#ifndef ORCHESTRATOR_GROUP_SPAWN_H
+#define ORCHESTRATOR_GROUP_SPAWN_H
+
+#include "common/proc.h"
+#include "orchestrator/group.h"
+
+extern const char *const group_names[GROUP_MEMBERS]; /* "kvstore", "verify", "draft" */
+
+/* Starts the program that lies beside this one. `run_dir` holds the sockets. */
+enum status group_spawn(struct proc *out, enum group_member member, const struct group_options *opt,
+                        const char *run_dir, const char *log_dir, struct err *err);
+
+/* The last line of a log, cut to `size`; "" if there is none. */
+void group_last_line(const char *log_path, char *buf, size_t size);
+
+#endif

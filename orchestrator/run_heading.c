@@ -1,0 +1,85 @@
+#include "orchestrator/run_heading.h"
+
+#include <inttypes.h>
+
+#include "orchestrator/heading.h"
+
+static void print_inputs(FILE *to, const struct experiment *e)
+{
+    fprintf(to, "study      %s (%s)\n", e->name, e->path);
+    fprintf(to, "target     %s\n", e->target);
+    fprintf(to, "draft      %s\n", e->draft != NULL ? e->draft : "none");
+    if (e->draft != NULL)
+        fprintf(to, "           streaming cache: %u sinks, window %u\n", e->sinks, e->window);
+    fprintf(to, "dataset    %s, %u document%s", e->dataset, e->n_documents,
+            e->n_documents == 1 ? "" : "s");
+    fprintf(to, ", document seed %" PRIu64 "\n", e->document_seed);
+    fprintf(to, "seeds     ");
+    for (uint32_t i = 0; i < e->n_seeds; i++)
+        fprintf(to, " %" PRIu64, e->seed[i]);
+    fputc('\n', to);
+}
+
+static void print_study(FILE *to, const struct study *s)
+{
+    char fixed[HEADING_BYTES], sweep[128], value[64];
+
+    heading_fixed(s, fixed);
+    heading_sweep(s, sweep, sizeof sweep);
+    fprintf(to, "%-10s", s->name);
+    for (uint32_t i = 0; i < s->n_methods; i++)
+        fprintf(to, " %s", method_name(s->method[i]));
+    fprintf(to, "\n           over %s:", sweep);
+    for (uint32_t p = 0; p < matrix_points(s); p++) {
+        heading_point(s, p, value, sizeof value);
+        fprintf(to, " %s", value);
+    }
+    fprintf(to, "\n           %s\n", fixed);
+}
+
+/* resident_layers is a maximum: where less is in effect, that is said. */
+static void print_effective(FILE *to, const struct matrix *m)
+{
+    uint32_t wanted = 0, effective = 0;
+
+    for (uint32_t i = 0; i < m->n_trials; i++) {
+        const struct trial *t = &m->trial[i];
+        if (t->effective_resident >= t->setting.resident_layers)
+            continue;
+        if (t->setting.resident_layers == wanted && t->effective_resident == effective)
+            continue;
+        wanted = t->setting.resident_layers;
+        effective = t->effective_resident;
+        fprintf(to, "note       resident_layers %u is %u in effect: layers - on_chip is no more\n",
+                wanted, effective);
+    }
+}
+
+void run_heading_print(FILE *to, const struct run_heading *h)
+{
+    char arena[32];
+
+    print_inputs(to, h->e);
+    for (uint32_t i = 0; i < h->e->n_studies; i++)
+        print_study(to, &h->e->study[i]);
+    print_effective(to, h->matrix);
+    heading_bytes((double)h->arena_bytes, arena, sizeof arena);
+    fprintf(to, "device     %s; threads per worker: ", h->verify->device);
+    if (h->e->threads > 0)
+        fprintf(to, "%u\n", h->e->threads);
+    else
+        fprintf(to, "all\n");
+    fprintf(to, "store      arena %s (%s), NUMA node ", arena, h->e->arena);
+    if (h->e->numa_node >= 0)
+        fprintf(to, "%d\n", h->e->numa_node);
+    else
+        fprintf(to, "not bound\n");
+    fprintf(to, "memory     %.2f GB/s read", h->verify->memory_gbps);
+    if (h->verify->link_gbps > 0)
+        fprintf(to, "; simulated link %.3f GB/s\n", h->verify->link_gbps);
+    else
+        fprintf(to, "; no link: the arena is read in place\n");
+    fprintf(to, "run        %u trials on %u prompts -> %s\n\n", h->matrix->n_trials,
+            h->matrix->n_prompts, h->folder);
+    fflush(to);
+}

@@ -1,0 +1,23 @@
+/*
+ * run_heading.h - what is printed at the start of a run: everything that
+ * changes its results.
+ */
+#ifndef ORCHESTRATOR_RUN_HEADING_H
+#define ORCHESTRATOR_RUN_HEADING_H
+
+#include <stdio.h>
+
+#include "orchestrator/matrix.h"
+
+struct run_heading {
+    const struct experiment *e;
+    const struct matrix *matrix;
+    const char *folder;             /* of the results */
+    const struct msg_ready *verify; /* device, bandwidth, link */
+    uint64_t arena_bytes;
+};
+
+/* Lines of at most 80 columns, but for paths. */
+void run_heading_print(FILE *to, const struct run_heading *h);
+
+#endif

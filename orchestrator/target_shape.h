@@ -1,0 +1,24 @@
+/*
+ * target_shape.h - the few numbers of a checkpoint that size a run, read before
+ * any worker starts. The workers check config.json in full.
+ */
+#ifndef ORCHESTRATOR_TARGET_SHAPE_H
+#define ORCHESTRATOR_TARGET_SHAPE_H
+
+#include <stdint.h>
+
+#include "common/status.h"
+
+struct target_shape {
+    uint32_t n_layers, n_heads, n_kv_heads, head_dim, n_vocab;
+    uint64_t weight_bytes; /* of its *.safetensors files */
+};
+
+/* ST_NOT_FOUND, ST_IO, ST_CORRUPT: "DIR/config.json: what is wrong". */
+enum status target_shape_read(struct target_shape *out, const char *dir, struct err *err);
+
+/* XXH3-64 of config.json and of every *.safetensors file, whole, in the order
+ * of their names: "xxh3-64:0123456789abcdef". Owned by the caller: free(). */
+enum status target_shape_fingerprint(char **out, const char *dir, struct err *err);
+
+#endif
