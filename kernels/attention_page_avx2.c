@@ -17,25 +17,22 @@ enum { KIND_F32, KIND_F16, KIND_INT8, KIND_INT4_K, KIND_INT4_V, KIND_COUNT };
  * then read in order, as memory likes it. */
 enum { FEW_ROWS = 3, FEW_ROWS_TOKENS = 16, TILE_ROWS_INT = 4 };
 
-/* How far in front of use V is touched: some 300 ns of a core's share of memory
- * bandwidth. */
-enum { AHEAD_BYTES = 4096 };
-
 /* Shapes (rows, vectors) whose sums and operands fit the 16 registers. */
 #define SHAPES_FLOAT(X, kind)                                                                      \
     X(kind, 1, 8)                                                                                  \
     X(kind, 1, 4)                                                                                  \
     X(kind, 1, 2)                                                                                  \
     X(kind, 1, 1)                                                                                  \
-    X(kind, 2, 4) X(kind, 2, 2) X(kind, 2, 1) X(kind, 3, 4) X(kind, 3, 2) X(kind, 3, 1)            \
-        X(kind, 4, 2) X(kind, 4, 1) X(kind, 5, 2) X(kind, 5, 1) X(kind, 6, 2) X(kind, 6, 1)
+    X(kind, 2, 4)                                                                                  \
+    X(kind, 2, 2) X(kind, 2, 1) X(kind, 3, 4) X(kind, 3, 2) X(kind, 3, 1) X(kind, 4, 2)            \
+        X(kind, 4, 1) X(kind, 5, 2) X(kind, 5, 1) X(kind, 6, 2) X(kind, 6, 1)
 #define SHAPES_INT(X, kind)                                                                        \
     X(kind, 1, 8)                                                                                  \
     X(kind, 1, 4)                                                                                  \
     X(kind, 1, 2)                                                                                  \
     X(kind, 1, 1)                                                                                  \
-    X(kind, 2, 4) X(kind, 2, 2) X(kind, 2, 1) X(kind, 3, 2) X(kind, 3, 1) X(kind, 4, 2)            \
-        X(kind, 4, 1)
+    X(kind, 2, 4)                                                                                  \
+    X(kind, 2, 2) X(kind, 2, 1) X(kind, 3, 2) X(kind, 3, 1) X(kind, 4, 2) X(kind, 4, 1)
 #define SHAPES_NIBBLE(X, kind)                                                                     \
     X(kind, 1, 4)                                                                                  \
     X(kind, 1, 2) X(kind, 1, 1) X(kind, 2, 2) X(kind, 2, 1) X(kind, 3, 1) X(kind, 4, 1)
@@ -70,8 +67,8 @@ struct product {
     const uint32_t *row_end; /* NULL, or the step where each row ends, if before end_step */
     uint32_t c_per_vector;   /* elements of c that one vector of b gives */
     size_t step, next;       /* bytes, as in struct tile */
-    const char *b, *end;     /* the section and its end */
-    const char *then;        /* what is read after it */
+    const char *b;           /* the section */
+    const char *then;        /* the section that is read after it */
     struct attention_row *const *row;
     struct attention_scratch *scratch;
     bool is_v;
@@ -87,18 +84,21 @@ static uint32_t tile_width(int kind, int n_rows, uint32_t n_vectors)
 }
 
 /* Rows first .. first + n of the product, vectors from `at`, steps from `from`.
- * What lies ahead is, in K, the next tile's panels, line after line; in V the
- * same dimensions of later tokens. */
+ * The first block of rows touches the next section at the rate at which it
+ * reads this one. */
 static struct tile tile_of(const struct product *p, int first, int n, uint32_t at, uint32_t width,
                            uint32_t from)
 {
     struct attention_scratch *scratch = p->scratch;
     struct tile t = {.b = p->b + at * p->next + from * p->step, .step = p->step, .next = p->next};
-    const char *ahead = t.b + (p->is_v ? AHEAD_BYTES : width * p->next);
+    size_t vector = p->is_v ? p->next : p->step;
     bool is_float = p->kind == KIND_F32 || p->kind == KIND_F16;
 
-    t.ahead = first > 0 ? t.b : ahead < p->end ? ahead : p->then + (ahead - p->end);
-    t.ahead_step = first > 0 ? 0 : p->is_v ? p->step : width * p->step;
+    t.ahead = t.b;
+    if (first == 0) {
+        t.ahead = p->then + p->first_step * p->step + at * (p->end_step - p->first_step) * vector;
+        t.ahead_step = width * vector;
+    }
     for (int r = 0; r < n; r++) {
         int i = first + r;
         float *s = scratch->s + (size_t)i * PAGE_TOKENS;
@@ -219,7 +219,6 @@ static void raw_scores(const struct attention_page *page, struct attention_row *
     struct product p = {.kind = kinds[page->format],
                         .n_rows = n,
                         .b = page->head,
-                        .end = end,
                         .then = end,
                         .row = row,
                         .scratch = scratch};
@@ -324,6 +323,19 @@ static void values_quant(const struct attention_page *page, struct product *p)
     run_product(p);
 }
 
+/* Scales stand apart from the sections that tiles touch ahead. */
+static void touch_scales(const struct attention_page *page)
+{
+    uint32_t D = page->head_dim;
+    size_t k = kv_layout_k_scales(page->format, D), v = kv_k_bytes(page->format, D) + k;
+    size_t k_end = kv_k_bytes(page->format, D), v_end = kv_head_bytes(page->format, D);
+
+    for (size_t at = v; at < v_end; at += 64)
+        _mm_prefetch((const char *)page->head + at, _MM_HINT_T0);
+    for (size_t at = k; at < k_end; at += 64)
+        _mm_prefetch((const char *)page->next + at, _MM_HINT_T0);
+}
+
 static void fold(const struct attention_page *page, struct attention_row *const *row, int n,
                  struct attention_scratch *scratch)
 {
@@ -334,13 +346,14 @@ static void fold(const struct attention_page *page, struct attention_row *const 
                         .n_vectors = D / 8,
                         .c_per_vector = 8,
                         .b = (const char *)page->head + kv_k_bytes(page->format, D),
-                        .end = (const char *)page->head + kv_head_bytes(page->format, D),
                         .then = page->next,
                         .row = row,
                         .scratch = scratch,
                         .is_v = true};
     const float *scale = NULL;
 
+    if (kv_format_is_quantized(page->format))
+        touch_scales(page);
     raw_scores(page, row, n, scratch);
     if (kv_format_is_quantized(page->format))
         scale = (const float *)(p.b + kv_layout_v_scales(page->format, D));

@@ -45,7 +45,7 @@ TILE_FN void tile_ahead(const char *ahead, int bytes)
 {
     TILE_LOOP
     for (int at = 0; at < bytes; at += 64)
-        _mm_prefetch(ahead + at, _MM_HINT_T0);
+        _mm_prefetch(ahead + at, _MM_HINT_T1);
 }
 
 TILE_FN __m256 tile_load(const char *b, enum tile_kind kind)

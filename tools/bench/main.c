@@ -17,14 +17,14 @@ static enum status options_parse(struct attention_bench *bench, int argc, char *
     struct args_rest rest = {what, 1, 0};
     const struct arg_spec spec[] = {
         {"tokens", ARG_INT, &bench->n_tokens, NULL, 1, 1 << 20, NULL, "N",
-         "visible tokens of the newest row (32768)"},
-        {"heads", ARG_INT, &bench->n_heads, NULL, 1, 256, NULL, "N", "KV heads (16)"},
+         "visible tokens of the newest row"},
+        {"heads", ARG_INT, &bench->n_heads, NULL, 1, 256, NULL, "N", "KV heads"},
         {"head-dim", ARG_INT, &bench->head_dim, NULL, 8, KV_MAX_HEAD_DIM, NULL, "D",
-         "a multiple of 8 (128)"},
-        {"threads", ARG_INT, &bench->n_threads, NULL, 1, 256, NULL, "N", "compute threads (2)"},
+         "a multiple of 8"},
+        {"threads", ARG_INT, &bench->n_threads, NULL, 1, 256, NULL, "N", "compute threads"},
         {"rows", ARG_INT, &bench->n_rows, NULL, 1, 512, NULL, "N",
-         "rows of each format's second line (9); 1: no second line"},
-        {"repeats", ARG_INT, &bench->n_repeats, NULL, 1, 1000, NULL, "N", "turns per line (15)"},
+         "rows of each format's second line; 1: no second line"},
+        {"repeats", ARG_INT, &bench->n_repeats, NULL, 1, 1000, NULL, "N", "turns per line"},
         {"prefill", ARG_FLAG, &bench->prefill, NULL, 0, 0, NULL, NULL,
          "also chunks of 512 rows over f16 pages"},
     };
