@@ -18,24 +18,16 @@ enum { KIND_F32, KIND_F16, KIND_INT8, KIND_INT4_K, KIND_INT4_V, KIND_COUNT };
 enum { FEW_ROWS = 3, FEW_ROWS_TOKENS = 16, TILE_ROWS_INT = 4 };
 
 /* Shapes (rows, vectors) whose sums and operands fit the 16 registers. */
-#define SHAPES_FLOAT(X, kind)                                                                      \
-    X(kind, 1, 8)                                                                                  \
-    X(kind, 1, 4)                                                                                  \
-    X(kind, 1, 2)                                                                                  \
-    X(kind, 1, 1)                                                                                  \
-    X(kind, 2, 4)                                                                                  \
-    X(kind, 2, 2) X(kind, 2, 1) X(kind, 3, 4) X(kind, 3, 2) X(kind, 3, 1) X(kind, 4, 2)            \
-        X(kind, 4, 1) X(kind, 5, 2) X(kind, 5, 1) X(kind, 6, 2) X(kind, 6, 1)
-#define SHAPES_INT(X, kind)                                                                        \
-    X(kind, 1, 8)                                                                                  \
-    X(kind, 1, 4)                                                                                  \
-    X(kind, 1, 2)                                                                                  \
-    X(kind, 1, 1)                                                                                  \
-    X(kind, 2, 4)                                                                                  \
-    X(kind, 2, 2) X(kind, 2, 1) X(kind, 3, 2) X(kind, 3, 1) X(kind, 4, 2) X(kind, 4, 1)
+#define SHAPES_1(X, kind)        X(kind, 1, 8) X(kind, 1, 4) X(kind, 1, 2) X(kind, 1, 1)
+#define SHAPES_2(X, kind)        X(kind, 2, 4) X(kind, 2, 2) X(kind, 2, 1)
+#define SHAPES_UP2(X, kind, r)   X(kind, r, 2) X(kind, r, 1)
+#define SHAPES_3_4(X, kind)      SHAPES_UP2(X, kind, 3) SHAPES_UP2(X, kind, 4)
+#define SHAPES_5_6(X, kind)      X(kind, 3, 4) SHAPES_UP2(X, kind, 5) SHAPES_UP2(X, kind, 6)
+#define SHAPES_INT(X, kind)      SHAPES_1(X, kind) SHAPES_2(X, kind) SHAPES_3_4(X, kind)
+#define SHAPES_FLOAT(X, kind)    SHAPES_INT(X, kind) SHAPES_5_6(X, kind)
+#define SHAPES_NIBBLE_1(X, kind) X(kind, 1, 4) SHAPES_UP2(X, kind, 1)
 #define SHAPES_NIBBLE(X, kind)                                                                     \
-    X(kind, 1, 4)                                                                                  \
-    X(kind, 1, 2) X(kind, 1, 1) X(kind, 2, 2) X(kind, 2, 1) X(kind, 3, 1) X(kind, 4, 1)
+    SHAPES_NIBBLE_1(X, kind) SHAPES_UP2(X, kind, 2) X(kind, 3, 1) X(kind, 4, 1)
 
 #define CALL_F32(t, r, v)    tile_float(t, r, v, TILE_F32)
 #define CALL_F16(t, r, v)    tile_float(t, r, v, TILE_F16)
