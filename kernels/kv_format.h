@@ -83,10 +83,10 @@ static inline size_t kv_head_bytes(enum kv_format format, uint32_t head_dim)
     return kv_k_bytes(format, head_dim) + kv_v_bytes(format, head_dim);
 }
 
-/* A multiple of 64 for every shape that is allowed. */
+/* Rounded up to a multiple of 64. */
 static inline size_t kv_page_bytes(enum kv_format format, struct kv_shape shape)
 {
-    return kv_head_bytes(format, shape.head_dim) * shape.n_kv_heads;
+    return (kv_head_bytes(format, shape.head_dim) * shape.n_kv_heads + 63) / 64 * 64;
 }
 
 /* A format is a table of functions. All work on one head's section of a page
