@@ -97,7 +97,7 @@ static enum status plan(struct generate *g, struct err *err)
         return st;
     g->is_usage = false;
     if (speculates)
-        st = target_shape_read(&draft, g->opt.draft, err);
+        st = target_shape_draft(&draft, g->opt.draft, &g->shape, err);
     memory_plan_add(&memory, &g->trial);
     need.arena_bytes = memory_plan_arena_bytes(&memory, &g->shape);
     need.weight_bytes += draft.weight_bytes;
@@ -211,9 +211,6 @@ static enum status prepare(struct generate *g, struct err *err)
         st = plan(g, err);
     if (st == ST_OK)
         st = prime_stream(g, err);
-    if (st == ST_OK && g->opt.log_dir != NULL && mkdir(g->opt.log_dir, 0700) != 0 &&
-        errno != EEXIST)
-        st = err_set(err, ST_IO, "--log-dir %s: %s", g->opt.log_dir, strerror(errno));
     return st;
 }
 
@@ -237,6 +234,23 @@ static enum status decode(struct generate *g, struct err *err)
     return st;
 }
 
+/* What the user must know is said in words of its own, so that the log is only
+ * for --log-dir. */
+static enum status open_log(const struct generate *g, struct err *err)
+{
+    char *path;
+    enum status st;
+
+    if (g->opt.log_dir == NULL)
+        return log_open("mspeckv", "/dev/null", LOG_ERROR, err);
+    if (mkdir(g->opt.log_dir, 0700) != 0 && errno != EEXIST)
+        return err_set(err, ST_IO, "--log-dir %s: %s", g->opt.log_dir, strerror(errno));
+    path = mem_printf("%s/mspeckv.log", g->opt.log_dir);
+    st = log_open("mspeckv", path, LOG_INFO, err);
+    free(path);
+    return st;
+}
+
 int command_generate(int argc, char **argv)
 {
     struct generate g = {.write_status = ST_OK};
@@ -250,7 +264,7 @@ int command_generate(int argc, char **argv)
     token_list_init(&g.prompt);
     st = proc_init(false, &err);
     if (st == ST_OK)
-        st = log_open("mspeckv", NULL, LOG_ERROR, &err);
+        st = open_log(&g, &err);
     if (st == ST_OK)
         st = prepare(&g, &err);
     if (st == ST_OK)

@@ -133,7 +133,7 @@ static enum status check_memory(struct command *c, struct err *err)
         c->speculates = c->speculates || trial.method != METHOD_BASELINE;
     }
     if (c->speculates)
-        st = target_shape_read(&draft, c->e->draft, err);
+        st = target_shape_draft(&draft, c->e->draft, &c->shape, err);
     c->need = (struct memory_need){.arena_bytes = memory_plan_arena_bytes(&c->memory, &c->shape),
                                    .weight_bytes = c->shape.weight_bytes + draft.weight_bytes,
                                    .posix = strcmp(c->e->arena, "posix") == 0};

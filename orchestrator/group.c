@@ -14,6 +14,7 @@
 #include "common/proc.h"
 #include "common/rundir.h"
 #include "orchestrator/group_spawn.h"
+#include "orchestrator/janitor.h"
 
 enum {
     START_MS = 600000, /* a large checkpoint on a slow disk */
@@ -25,6 +26,7 @@ enum {
 
 struct group {
     struct group_options opt;
+    struct janitor janitor;
     struct rundir *dir;
     struct chan *control;
     struct proc proc[GROUP_MEMBERS];
@@ -220,8 +222,11 @@ enum status group_open(struct group **out, const struct group_options *opt, stru
     g->wanted[GROUP_DRAFT] = opt->draft != NULL;
     for (int i = 0; i < GROUP_MEMBERS; i++)
         g->proc[i].pidfd = -1;
-    st = rundir_create(&g->dir, err);
+    st = janitor_start(&g->janitor, err);
+    if (st == ST_OK)
+        st = rundir_create(&g->dir, err);
     if (st == ST_OK) {
+        janitor_watch(&g->janitor, rundir_path(g->dir));
         rundir_socket(g->dir, "control", path);
         st = chan_open(&g->control, CHAN_SERVER, path, "mspeckv", err);
     }
@@ -292,6 +297,7 @@ void group_close(struct group *g)
     chan_close(g->control);
     if (g->dir != NULL)
         rundir_leave(g->dir);
+    janitor_end(&g->janitor);
     free(g);
 }
 

@@ -1,8 +1,11 @@
 #include "orchestrator/run_heading.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "orchestrator/heading.h"
+
+enum { WIDTH = 80, INDENT = 11 };
 
 static void print_inputs(FILE *to, const struct experiment *e)
 {
@@ -20,6 +23,28 @@ static void print_inputs(FILE *to, const struct experiment *e)
     fputc('\n', to);
 }
 
+/* Breaks after commas, so that no line is over 80 columns. */
+static void print_indented(FILE *to, const char *text)
+{
+    int at = INDENT;
+
+    fprintf(to, "%*s", INDENT, "");
+    while (*text != '\0') {
+        int n = (int)strcspn(text, ",");
+        n += text[n] == ',';
+        if (at > INDENT && at + n > WIDTH) {
+            fprintf(to, "\n%*s", INDENT, "");
+            at = INDENT;
+            text += strspn(text, " ");
+            continue;
+        }
+        fprintf(to, "%.*s", n, text);
+        at += n;
+        text += n;
+    }
+    fputc('\n', to);
+}
+
 static void print_study(FILE *to, const struct study *s)
 {
     char fixed[HEADING_BYTES], sweep[128], value[64];
@@ -34,7 +59,8 @@ static void print_study(FILE *to, const struct study *s)
         heading_point(s, p, value, sizeof value);
         fprintf(to, " %s", value);
     }
-    fprintf(to, "\n           %s\n", fixed);
+    fputc('\n', to);
+    print_indented(to, fixed);
 }
 
 /* resident_layers is a maximum: where less is in effect, that is said. */

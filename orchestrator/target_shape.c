@@ -142,6 +142,19 @@ enum status target_shape_read(struct target_shape *out, const char *dir, struct 
     return st;
 }
 
+enum status target_shape_draft(struct target_shape *out, const char *dir,
+                               const struct target_shape *target, struct err *err)
+{
+    enum status st = target_shape_read(out, dir, err);
+
+    if (st == ST_OK && out->n_vocab != target->n_vocab)
+        return err_set(err, ST_INVALID,
+                       "%s: the draft's vocabulary has %u tokens, the target's %u: they must be "
+                       "equal",
+                       dir, out->n_vocab, target->n_vocab);
+    return st;
+}
+
 static enum status hash_file(XXH3_state_t *state, const char *path, struct err *err)
 {
     FILE *file = fopen(path, "re");

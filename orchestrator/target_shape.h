@@ -17,6 +17,10 @@ struct target_shape {
 /* ST_NOT_FOUND, ST_IO, ST_CORRUPT: "DIR/config.json: what is wrong". */
 enum status target_shape_read(struct target_shape *out, const char *dir, struct err *err);
 
+/* The same of a draft; ST_INVALID unless its vocabulary is the target's. */
+enum status target_shape_draft(struct target_shape *out, const char *dir,
+                               const struct target_shape *target, struct err *err);
+
 /* XXH3-64 of config.json and of every *.safetensors file, whole, in the order
  * of their names: "xxh3-64:0123456789abcdef". Owned by the caller: free(). */
 enum status target_shape_fingerprint(char **out, const char *dir, struct err *err);

@@ -1,0 +1,169 @@
+/*
+ * Any process of a run is killed at any time: the run says which and goes on,
+ * and nothing of it is left behind. A slow simulated link makes trials last
+ * long enough to be hit.
+ */
+#include <signal.h>
+#include <sys/types.h>
+
+#include "tests/system/program.h"
+#include "tests/test_helpers.h"
+
+static struct program p;
+static char target[512], draft[512];
+
+static void write_study(const char *more)
+{
+    char text[2048];
+
+    snprintf(text, sizeof text,
+             "name: deaths\ntarget: %s\ndraft: %s\ndataset: demo\ndocuments: 1\nseeds: [1, 2]\n"
+             "gen_len: 60\non_chip: 0\nresident_layers: 0\nbudget: 64\ngamma: 2\nwarmup: false\n"
+             "link: {simulate_gbps: 0.006}\nstudy: deaths\ntitle: \"Deaths\"\n"
+             "methods: [vanilla_specdec]\nreference: vanilla_specdec\nprefill: [300]\n%s",
+             target, draft, more);
+    assert_true(program_write(&p, "deaths.yaml", text));
+}
+
+static int open_program(void **state)
+{
+    return program_init(&p) ? 0 : -1;
+}
+
+static int close_program(void **state)
+{
+    program_close(&p);
+    return 0;
+}
+
+static uint32_t count(const char *text, const char *words)
+{
+    uint32_t n = 0;
+
+    for (; (text = strstr(text, words)) != NULL; text += strlen(words))
+        n++;
+    return n;
+}
+
+/* Inside the first trial. */
+static void start_and_reach_a_trial(void)
+{
+    program_start(&p, "run @/deaths.yaml --out @/run");
+    assert_true(program_find(&p, "verify") > 0);
+    assert_true(program_await(&p, "run/logs/verify.log", "prefill prompt", 20));
+    usleep(150000);
+}
+
+static void expect_recovery_from(const char *name)
+{
+    char words[128];
+    const char *out;
+
+    write_study("");
+    start_and_reach_a_trial();
+    assert_int_equal(kill(program_find(&p, name), SIGKILL), 0);
+    assert_int_equal(program_wait(&p, 60), 0);
+    out = program_output(&p);
+    snprintf(words, sizeof words, "%s died: killed by signal 9", name);
+    if (strstr(out, words) == NULL)
+        fail_msg("no \"%s\" in:\n%s", words, out);
+    snprintf(words, sizeof words, "/run/logs/%s.log", name);
+    assert_non_null(strstr(out, words));
+    assert_int_equal(count(out, "ms/token acc "), 2); /* both trials have their line */
+    assert_null(strstr(out, "failed:"));
+    assert_true(program_is_gone(&p));
+}
+
+static void a_killed_draft_is_named_and_the_trial_repeated(void **state)
+{
+    expect_recovery_from("draft");
+}
+
+static void a_killed_verify_is_named_and_the_trial_repeated(void **state)
+{
+    expect_recovery_from("verify");
+    /* The store kept the snapshot: one prefill served both workers. */
+    assert_true(program_await(&p, "run/logs/verify.log", "prefill prompt", 1));
+    assert_int_equal(count(program_output(&p), "starting the workers again"), 1);
+}
+
+static void a_killed_store_is_named_and_everything_started_again(void **state)
+{
+    expect_recovery_from("kvstore");
+    assert_int_equal(count(program_output(&p), "starting all processes again"), 1);
+}
+
+static void a_killed_orchestrator_leaves_nothing(void **state)
+{
+    write_study("");
+    start_and_reach_a_trial();
+    assert_int_equal(kill(p.pid, SIGKILL), 0);
+    assert_int_equal(program_wait(&p, 5), 128 + SIGKILL);
+    assert_true(program_is_gone(&p));
+}
+
+static void an_orchestrator_killed_while_it_starts_leaves_nothing(void **state)
+{
+    write_study("");
+    program_start(&p, "run @/deaths.yaml --out @/run");
+    assert_true(program_find(&p, "kvstore") > 0);
+    assert_int_equal(kill(p.pid, SIGKILL), 0);
+    assert_int_equal(program_wait(&p, 5), 128 + SIGKILL);
+    assert_true(program_is_gone(&p));
+}
+
+static void a_worker_that_hangs_fails_its_trial_only(void **state)
+{
+    write_study("timeout_s: 3\n");
+    start_and_reach_a_trial();
+    assert_int_equal(kill(program_find(&p, "verify"), SIGSTOP), 0);
+    assert_int_equal(program_wait(&p, 60), 1);
+    assert_int_equal(count(program_output(&p), "failed: verify has not answered TRIAL"), 1);
+    assert_int_equal(count(program_output(&p), "ms/token acc "), 1);
+    assert_true(program_has_file(&p, "run/summary.json"));
+    assert_true(program_is_gone(&p));
+}
+
+static void one_interrupt_finishes_the_trial_and_writes_the_summary(void **state)
+{
+    write_study("");
+    start_and_reach_a_trial();
+    assert_int_equal(kill(p.pid, SIGINT), 0);
+    assert_int_equal(program_wait(&p, 30), 1);
+    assert_non_null(strstr(program_output(&p), "stopped after 1 of 2 trials"));
+    assert_int_equal(count(program_output(&p), "ms/token acc "), 1);
+    assert_true(program_has_file(&p, "run/summary.json"));
+    assert_true(program_is_gone(&p));
+}
+
+static void two_interrupts_stop_now(void **state)
+{
+    write_study("gamma_draft: 1\n");
+    start_and_reach_a_trial();
+    assert_int_equal(kill(p.pid, SIGINT), 0);
+    usleep(50000);
+    assert_int_equal(kill(p.pid, SIGINT), 0);
+    assert_int_equal(program_wait(&p, 10), 1);
+    assert_non_null(strstr(program_output(&p), "stopped after 0 of 2 trials"));
+    assert_true(program_is_gone(&p));
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, open_program, close_program)
+    const struct CMUnitTest tests[] = {
+        CASE(a_killed_draft_is_named_and_the_trial_repeated),
+        CASE(a_killed_verify_is_named_and_the_trial_repeated),
+        CASE(a_killed_store_is_named_and_everything_started_again),
+        CASE(a_killed_orchestrator_leaves_nothing),
+        CASE(an_orchestrator_killed_while_it_starts_leaves_nothing),
+        CASE(a_worker_that_hangs_fails_its_trial_only),
+        CASE(one_interrupt_finishes_the_trial_and_writes_the_summary),
+        CASE(two_interrupts_stop_now),
+    };
+
+    if (test_data_path(target, sizeof target, "hf-stories260K") == NULL ||
+        test_data_path(draft, sizeof draft, "hf-llama2xs-300K") == NULL)
+        test_skip_program("the real models are not there");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
