@@ -23,9 +23,9 @@ static enum status check_layout(const struct middle_cache *c, struct err *err)
 {
     const struct middle_cache_args *a = &c->args;
     uint64_t slots = (uint64_t)a->n_selected + (a->max_tokens - a->n_prompt);
-    uint64_t bytes = (uint64_t)c->cfg->n_layers * a->layer_pages * c->page_bytes;
+    uint64_t room = a->memory_bytes / ((uint64_t)c->cfg->n_layers * c->page_bytes);
 
-    if (bytes > a->memory_bytes || slots > (uint64_t)a->layer_pages * PAGE_TOKENS)
+    if (a->layer_pages > room || slots > (uint64_t)a->layer_pages * PAGE_TOKENS)
         return err_set(err, ST_CORRUPT,
                        "retrieval KV of %u pages a layer does not hold %llu tokens in %zu bytes",
                        a->layer_pages, (unsigned long long)slots, a->memory_bytes);
@@ -43,12 +43,13 @@ enum status middle_cache_open(struct middle_cache **out, const struct middle_cac
     c->cfg = model_config(args->model);
     c->shape = (struct kv_shape){c->cfg->n_kv_heads, c->cfg->head_dim};
     c->page_bytes = kv_page_bytes(args->format, c->shape);
-    c->page = mem_array(args->layer_pages, sizeof *c->page);
-    c->none = mem_array(args->layer_pages, sizeof *c->none);
     st = check_layout(c, err);
-    if (st == ST_OK)
+    if (st == ST_OK) {
+        c->page = mem_array(args->layer_pages, sizeof *c->page);
+        c->none = mem_array(args->layer_pages, sizeof *c->none);
         st = device_adopt(args->dev, DEVICE_KV_RETRIEVAL, args->memory,
                           (size_t)c->cfg->n_layers * args->layer_pages * c->page_bytes, &mem, err);
+    }
     c->mem = (uint8_t *)(uintptr_t)mem;
     if (st == ST_OK)
         st = model_rope_tables(args->model, args->max_tokens, &c->cos, &c->sin, err);

@@ -1,5 +1,6 @@
 #include "draft_worker/proposer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,12 @@ static enum status check_begin(const struct msg_begin *b, bool middle, struct er
     if (b->gen_len == 0 || b->gen_len > MSG_MAX_TOKENS)
         return err_set(err, ST_INVALID, "gen_len %u is not in 1..%u", b->gen_len,
                        (unsigned)MSG_MAX_TOKENS);
+    if (b->acceptance != ACCEPT_REJECTION && b->acceptance != ACCEPT_COUPLED)
+        return err_set(err, ST_INVALID, "acceptance %u is not known", b->acceptance);
+    if (!(b->temperature >= 0 && isfinite(b->temperature)) || !(b->top_p > 0 && b->top_p <= 1))
+        return err_set(err, ST_INVALID,
+                       "temperature %g must be finite and >= 0, top_p %g in (0, 1]", b->temperature,
+                       b->top_p);
     return ST_OK;
 }
 
@@ -234,6 +241,9 @@ enum status proposer_propose(struct proposer *p, uint32_t n_wanted, struct msg_p
     if (n_wanted == 0 || n_wanted > p->begin.gamma)
         return err_set(err, ST_CORRUPT, "%u tokens are wanted, gamma is %u", n_wanted,
                        p->begin.gamma);
+    if (p->n_accepted - p->first_pos + n_wanted > p->begin.gen_len)
+        return err_set(err, ST_CORRUPT, "%u tokens are wanted, %u of %u are there", n_wanted,
+                       p->n_accepted - p->first_pos, p->begin.gen_len);
     *out = (struct msg_propose){.seq = p->begin.seq,
                                 .prefix_hash = p->hash,
                                 .base_pos = p->n_accepted - 1,

@@ -13,6 +13,7 @@
 #include "common/proc.h"
 #include "common/rundir.h"
 #include "common/shm.h"
+#include "draft_worker/hello.h"
 #include "draft_worker/prompts.h"
 #include "draft_worker/proposer.h"
 
@@ -148,35 +149,20 @@ void worker_close(struct worker *w)
 
 /* ---- the pair ---- */
 
-/* Verify's hello comes over the door with the segment's descriptor. */
+/* A segment takes the place of the one before, which a trial may still use. */
 static enum status on_hello(struct worker *w, struct err *err)
 {
-    struct pair_hello hello;
-    struct pair_answer answer = {window_cache_bytes(w->window), model_config(w->draft)->n_vocab,
-                                 MSG_VERSION};
-    struct door_packet packet;
-    enum status st;
+    struct hello_args args = {w->door_fd, window_cache_bytes(w->window),
+                              model_config(w->draft)->n_vocab};
+    struct shm segment = {.fd = -1};
+    enum status st = hello_receive(&segment, &args, err);
 
-    st = door_recv(w->door_fd, &packet, 0, err);
-    if (st == ST_TIMEOUT)
-        return ST_OK;
-    if (st != ST_OK)
+    if (st != ST_OK || segment.base == NULL)
         return st;
-    if (packet.n_bytes != sizeof hello || packet.n_fds != 1) {
-        for (uint32_t i = 0; i < packet.n_fds; i++)
-            door_close(packet.fd[i]);
-        return err_set(err, ST_VERSION, "verify's hello has %u bytes and %u descriptors",
-                       packet.n_bytes, packet.n_fds);
-    }
-    memcpy(&hello, packet.bytes, sizeof hello);
+    end_trial(w);
     shm_release(&w->segment);
-    st = shm_attach(&w->segment, packet.fd[0], hello.segment_bytes, err);
-    if (st == ST_OK && hello.segment_bytes < pair_retrieval_offset(answer.n_vocab))
-        st = err_set(err, ST_INVALID, "the shared segment has no room for %u tokens",
-                     answer.n_vocab);
-    packet = (struct door_packet){.n_bytes = sizeof answer};
-    memcpy(packet.bytes, &answer, sizeof answer);
-    return st == ST_OK ? door_send(w->door_fd, &packet, err) : st;
+    w->segment = segment;
+    return ST_OK;
 }
 
 static enum status propose(struct worker *w, uint32_t n_wanted, struct err *err)
@@ -240,17 +226,19 @@ static enum status on_verdict(struct worker *w, const struct msg_verdict *v, str
     struct msg resync = {.verb = MSG_RESYNC};
     enum status st;
 
-    if (w->proposer == NULL || v->seq != w->trial || v->round != w->round) {
-        if (v->n_wanted > 0)
-            log_warn(LOG_MSG, "drop verb=VERDICT trial=%llu round=%u", (unsigned long long)v->seq,
-                     v->round);
+    if (v->seq != w->trial || v->round < w->round) {
+        log_warn(LOG_MSG, "drop verb=VERDICT trial=%llu round=%u", (unsigned long long)v->seq,
+                 v->round);
         return ST_OK;
     }
     if (v->n_wanted == 0) {
         end_trial(w);
         return ST_OK;
     }
-    st = proposer_verdict(w->proposer, v, err);
+    /* Verify waits for an answer also where the trial has ended here. */
+    st = ST_STALE;
+    if (w->proposer != NULL && v->round == w->round)
+        st = proposer_verdict(w->proposer, v, err);
     if (st == ST_STALE) {
         resync.round_key = (struct msg_round_key){v->seq, v->round, v->prefix_hash};
         end_trial(w);
@@ -262,15 +250,17 @@ static enum status on_verdict(struct worker *w, const struct msg_verdict *v, str
 
 static enum status serve_pair(struct worker *w, const struct msg *msg, struct err *err)
 {
-    struct msg answer = {.verb = MSG_ERROR};
+    struct msg answer = {.verb = MSG_ERROR, .request = w->trial}; /* names the trial */
     struct err words = {{0}};
     enum status st = ST_OK;
 
     switch (msg->verb) {
     case MSG_BEGIN:
+        answer.request = msg->begin.seq;
         st = on_begin(w, &msg->begin, &words);
         break;
     case MSG_VERDICT:
+        answer.request = msg->verdict.seq;
         st = on_verdict(w, &msg->verdict, &words);
         break;
     case MSG_CANCEL:
@@ -283,7 +273,7 @@ static enum status serve_pair(struct worker *w, const struct msg *msg, struct er
     if (st == ST_OK)
         return ST_OK;
     end_trial(w);
-    log_error(LOG_RUN, "trial=%llu failed: %s", (unsigned long long)w->trial, words.text);
+    log_error(LOG_RUN, "trial=%llu failed: %s", (unsigned long long)answer.request, words.text);
     answer.error.status = st;
     snprintf(answer.error.words, sizeof answer.error.words, "%s", words.text);
     return chan_send(w->pair, NULL, &answer, err);
@@ -336,20 +326,33 @@ static enum status serve_control(struct worker *w, const struct msg *msg, struct
     return chan_send(w->control, NULL, &answer, err);
 }
 
-/* Takes one message of `chan` if it comes within `wait`. *served tells. */
+/* A message that could not be read: its sender learns it, under number 0. */
+static enum status refuse(struct chan *chan, enum status what, const struct err *words,
+                          struct err *err)
+{
+    struct msg answer = {.verb = MSG_ERROR};
+
+    log_warn(LOG_MSG, "refused a message: %s", words->text);
+    answer.error.status = what;
+    snprintf(answer.error.words, sizeof answer.error.words, "%s", words->text);
+    return chan_send(chan, NULL, &answer, err);
+}
+
+/* Takes one message of `chan` if it comes within `wait`. *taken tells. */
 static enum status serve_one(struct worker *w, struct chan *chan, const struct chan_wait *wait,
-                             bool *served, struct err *err)
+                             bool *taken, struct err *err)
 {
     char peer[CHAN_MAX_NAME];
+    struct err words = {{0}};
     struct msg msg = {0};
     enum status st = chan_recv(chan, peer, &msg, wait, err);
 
-    *served = st == ST_OK;
+    *taken = st != ST_TIMEOUT && st != ST_CLOSED;
     if (st == ST_TIMEOUT || st == ST_CLOSED)
         return ST_OK;
     if (st == ST_CORRUPT || st == ST_VERSION) {
-        log_warn(LOG_MSG, "refused a message: %s", err->text);
-        return ST_OK;
+        words = *err;
+        return refuse(chan, st, &words, err);
     }
     if (st != ST_OK)
         return st;
@@ -365,10 +368,10 @@ enum status worker_loop(struct worker *w, struct err *err)
     enum status st = ST_OK;
 
     while (st == ST_OK && !w->quit && !proc_stop_requested()) {
-        bool served;
+        bool taken;
         do
-            st = serve_one(w, w->control, &now, &served, err);
-        while (st == ST_OK && served && !w->quit);
+            st = serve_one(w, w->control, &now, &taken, err);
+        while (st == ST_OK && taken && !w->quit);
         if (st == ST_OK && !w->quit)
             st = on_hello(w, err);
         if (st == ST_CLOSED) {
@@ -376,7 +379,7 @@ enum status worker_loop(struct worker *w, struct err *err)
             return ST_OK;
         }
         if (st == ST_OK && !w->quit)
-            st = serve_one(w, w->pair, &wait, &served, err);
+            st = serve_one(w, w->pair, &wait, &taken, err);
     }
     return st;
 }

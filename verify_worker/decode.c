@@ -200,9 +200,10 @@ static enum status receive_proposal(struct decode *d, uint32_t round, struct msg
         enum status st = pair_recv(d->args->pair, &msg, err);
         if (st != ST_OK)
             return st;
-        if (msg.verb == MSG_ERROR) {
-            st = err_set(err, (enum status)msg.error.status, "draft: %s", msg.error.words);
-            return st != ST_OK ? st : ST_DEVICE;
+        if (msg.verb == MSG_ERROR && msg.request == d->trial->trial) {
+            bool known = msg.error.status > ST_OK && msg.error.status < ST_COUNT;
+            return err_set(err, known ? (enum status)msg.error.status : ST_CORRUPT, "draft: %s",
+                           msg.error.words);
         }
         if (msg.verb == MSG_PROPOSE && msg.propose.seq == d->trial->trial &&
             msg.propose.round == round) {
@@ -219,6 +220,8 @@ static enum status receive_proposal(struct decode *d, uint32_t round, struct msg
     if (out->n_tokens == 0 || out->n_tokens > wanted(d))
         return err_set(err, ST_CORRUPT, "proposal of %u tokens, at most %u were wanted",
                        out->n_tokens, wanted(d));
+    if (!out->densities && d->rule.kind == ACCEPT_REJECTION)
+        return err_set(err, ST_CORRUPT, "proposal of round %u without densities", round);
     for (uint32_t i = 0; i < out->n_tokens; i++)
         if (out->token[i] < 0 || (uint32_t)out->token[i] >= d->cfg->n_vocab)
             return err_set(err, ST_CORRUPT, "proposed token %d is not in the vocabulary of %u",

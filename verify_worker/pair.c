@@ -1,9 +1,12 @@
 #include "verify_worker/pair.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/chan.h"
+#include "common/clock.h"
 #include "common/door.h"
 #include "common/mem.h"
 #include "common/pair_segment.h"
@@ -22,8 +25,15 @@ struct pair {
     uint32_t n_vocab;
     int listen_fd, door_fd; /* -1: closed, not attached */
     struct chan *chan;
+    char chan_path[108];
+    uint64_t n_messages_before; /* of channels to drafts that died */
     uint64_t draft_kv_bytes;
 };
+
+static enum status open_chan(struct pair *p, struct err *err)
+{
+    return chan_open(&p->chan, CHAN_PAIR_BIND, p->chan_path, "verify", err);
+}
 
 enum status pair_open(struct pair **out, const struct rundir *dir, uint32_t n_vocab,
                       size_t retrieval_bytes, struct err *err)
@@ -42,8 +52,8 @@ enum status pair_open(struct pair **out, const struct rundir *dir, uint32_t n_vo
         st = door_listen(&p->listen_fd, path, err);
     }
     if (st == ST_OK) {
-        rundir_socket(dir, "pair", path);
-        st = chan_open(&p->chan, CHAN_PAIR_BIND, path, "verify", err);
+        rundir_socket(dir, "pair", p->chan_path);
+        st = open_chan(p, err);
     }
     if (st != ST_OK) {
         pair_close(p);
@@ -92,21 +102,69 @@ static enum status exchange_hello(struct pair *p, struct err *err)
     return ST_OK;
 }
 
+/* The draft says nothing through its door after the hello: what can be read
+ * there is its end. */
+static bool draft_is_gone(const struct pair *p)
+{
+    struct pollfd door = {.fd = p->door_fd, .events = POLLIN};
+
+    return poll(&door, 1, 0) > 0;
+}
+
+/* Forgets a draft that died. A ZeroMQ pair takes one peer in its life for
+ * sure, so the next draft gets a socket of its own, at the same path. */
+static enum status let_go(struct pair *p, struct err *err)
+{
+    p->n_messages_before = pair_n_messages(p);
+    door_close(p->door_fd);
+    p->door_fd = -1;
+    chan_close(p->chan);
+    p->chan = NULL;
+    return open_chan(p, err);
+}
+
+/* Waits for somebody at the listening door. */
+static enum status await_draft(struct pair *p, uint64_t begin_ns, struct err *err)
+{
+    struct pollfd item[2] = {{.fd = p->listen_fd, .events = POLLIN},
+                             {.fd = proc_stop_fd(), .events = POLLIN}};
+    int left_ms = ATTACH_MS - (int)(clock_seconds_since(begin_ns) * 1e3);
+    int n;
+
+    do
+        n = poll(item, 2, left_ms > 0 ? left_ms : 0);
+    while (n < 0 && errno == EINTR && !proc_stop_requested());
+    if (proc_stop_requested() || item[1].revents != 0)
+        return err_set(err, ST_CLOSED, "stopped");
+    if (n < 0)
+        return err_set(err, ST_IO, "poll: %s", strerror(errno));
+    if (n == 0)
+        return err_set(err, ST_TIMEOUT, "none came in %d s", ATTACH_MS / 1000);
+    return door_accept(p->listen_fd, &p->door_fd, err);
+}
+
 enum status pair_attach(struct pair *p, struct err *err)
 {
-    enum status st;
+    uint64_t begin = clock_now_ns();
+    struct err words = {{0}};
+    enum status st = ST_OK, opened;
 
-    if (p->door_fd >= 0)
+    if (p->door_fd >= 0 && !draft_is_gone(p))
         return ST_OK;
-    st = door_accept(p->listen_fd, &p->door_fd, err);
-    if (st == ST_OK)
+    if (p->door_fd >= 0 || p->chan == NULL)
+        st = let_go(p, err);
+    while (st == ST_OK && p->door_fd < 0) {
+        st = await_draft(p, begin, err);
+        if (st != ST_OK)
+            break;
         st = exchange_hello(p, err);
-    if (st != ST_OK) {
-        door_close(p->door_fd);
-        p->door_fd = -1;
-        return err_in(err, st, "waiting for the draft worker");
+        if (st == ST_OK)
+            break;
+        opened = let_go(p, &words);
+        if (st == ST_CLOSED) /* it died in the queue: the next one may live */
+            st = opened;
     }
-    return ST_OK;
+    return st == ST_OK ? ST_OK : err_in(err, st, "waiting for the draft worker");
 }
 
 const float *pair_slab(const struct pair *p)
@@ -129,7 +187,11 @@ uint64_t pair_draft_kv_bytes(const struct pair *p)
 
 enum status pair_send(struct pair *p, const struct msg *msg, struct err *err)
 {
-    return chan_send(p->chan, NULL, msg, err);
+    enum status st = chan_send(p->chan, NULL, msg, err);
+
+    if (st == ST_CLOSED && draft_is_gone(p))
+        return err_set(err, ST_CLOSED, "the draft worker went away");
+    return st;
 }
 
 enum status pair_recv(struct pair *p, struct msg *out, struct err *err)
@@ -146,7 +208,9 @@ enum status pair_recv(struct pair *p, struct msg *out, struct err *err)
 
 uint64_t pair_n_messages(const struct pair *p)
 {
-    struct chan_counts counts = chan_counts(p->chan);
+    struct chan_counts counts = {0};
 
-    return counts.n_sent + counts.n_received;
+    if (p->chan != NULL)
+        counts = chan_counts(p->chan);
+    return p->n_messages_before + counts.n_sent + counts.n_received;
 }

@@ -16,8 +16,10 @@ enum status pair_open(struct pair **out, const struct rundir *dir, uint32_t n_vo
                       size_t retrieval_bytes, struct err *err);
 void pair_close(struct pair *p); /* NULL is fine */
 
-/* Waits for the draft and hands it the segment; does nothing when that is
- * done. ST_INVALID when the two models do not fit together. */
+/* Waits for the draft and hands it the segment; does nothing when that is done
+ * and the draft lives: the place of one that died is given to the next that
+ * comes. ST_INVALID when the two models do not fit together, ST_TIMEOUT when no
+ * draft came, ST_CLOSED when this process is to stop. */
 enum status pair_attach(struct pair *p, struct err *err);
 
 /* Density rows of the proposal at hand. */
@@ -26,9 +28,11 @@ void *pair_retrieval(const struct pair *p, size_t *size_bytes);
 /* Device memory that the draft holds for KV. */
 uint64_t pair_draft_kv_bytes(const struct pair *p);
 
+/* ST_CLOSED when the draft died or reads nothing. */
 enum status pair_send(struct pair *p, const struct msg *msg, struct err *err);
 /* ST_CLOSED when the draft died or this process is to stop. */
 enum status pair_recv(struct pair *p, struct msg *out, struct err *err);
+/* Both ways, all drafts. */
 uint64_t pair_n_messages(const struct pair *p);
 
 #endif

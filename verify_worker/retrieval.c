@@ -28,7 +28,7 @@ enum status retrieval_count(uint32_t n_prompt, uint32_t budget, uint32_t chunk, 
         *out = n_prompt;
         return ST_OK;
     }
-    if (budget < chunk + rest)
+    if (budget < (uint64_t)chunk + rest)
         return err_set(err, ST_INVALID,
                        "budget %u is too small: the first chunk of %u tokens and the last %u "
                        "prompt tokens are always taken",

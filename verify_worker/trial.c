@@ -1,5 +1,6 @@
 #include "verify_worker/trial.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -34,23 +35,33 @@ static enum status check_settings(const struct trial *t, struct err *err)
 
     if (s->method >= METHOD_COUNT)
         return err_set(err, ST_INVALID, "method %u is not known", s->method);
+    if (s->acceptance != ACCEPT_REJECTION && s->acceptance != ACCEPT_COUPLED)
+        return err_set(err, ST_INVALID, "acceptance %u is not known", s->acceptance);
     if (s->on_chip > t->cfg->n_layers)
         return err_set(err, ST_INVALID, "on_chip %u is more than the model's %u layers", s->on_chip,
                        t->cfg->n_layers);
+    if (s->staging_layers > t->cfg->n_layers)
+        return err_set(err, ST_INVALID, "staging_layers %u is more than the model's %u layers",
+                       s->staging_layers, t->cfg->n_layers);
     if (s->gen_len == 0 || s->gen_len > MSG_MAX_TOKENS)
         return err_set(err, ST_INVALID, "gen_len %u is not in 1..%u", s->gen_len,
                        (unsigned)MSG_MAX_TOKENS);
     if (speculates(s) && (s->gamma == 0 || s->gamma >= MSG_MAX_ROWS))
         return err_set(err, ST_INVALID, "gamma %u is not in 1..%u", s->gamma, MSG_MAX_ROWS - 1u);
     if (has_middle(s) && (s->gamma_draft == 0 || s->gamma_draft >= MSG_MAX_ROWS || s->chunk == 0))
-        return err_set(err, ST_INVALID, "gamma_draft %u and chunk %u must be at least 1",
-                       s->gamma_draft, s->chunk);
+        return err_set(err, ST_INVALID,
+                       "gamma_draft %u is not in 1..%u, or chunk %u is not at least 1",
+                       s->gamma_draft, MSG_MAX_ROWS - 1u, s->chunk);
     if (kv_format_ops((enum kv_format)s->kv_format) == NULL)
         return err_set(err, ST_INVALID, "KV format %u is not known", s->kv_format);
     if (s->kv_format == KV_F32 && t->args->base != KV_F32)
         return err_set(err, ST_INVALID, "f32 pages need a worker started with --kv-base f32");
-    if (!(s->temperature >= 0) || !(s->top_p > 0 && s->top_p <= 1))
-        return err_set(err, ST_INVALID, "temperature must be >= 0 and top_p in (0, 1]");
+    if (!(s->temperature >= 0 && isfinite(s->temperature)) || !(s->top_p > 0 && s->top_p <= 1))
+        return err_set(err, ST_INVALID,
+                       "temperature %g must be finite and >= 0, top_p %g in (0, 1]", s->temperature,
+                       s->top_p);
+    if (s->want_logits && t->args->logits_fd < 0)
+        return err_set(err, ST_INVALID, "want_logits needs a worker started with --logits");
     return ST_OK;
 }
 
@@ -84,6 +95,9 @@ static enum status trial_open(struct trial *t, struct err *err)
     st = check_settings(t, err);
     if (st == ST_OK)
         st = snapshot_acquire(&t->snapshot, a->store, s->snapshot, t->cfg, a->base, err);
+    if (st == ST_OK && s->n_prompt != t->snapshot.head.n_tokens)
+        st = err_set(err, ST_INVALID, "snapshot %llu holds %u tokens, the trial's prompt has %u",
+                     (unsigned long long)s->snapshot, t->snapshot.head.n_tokens, s->n_prompt);
     if (st != ST_OK)
         return st;
     t->max_tokens = t->snapshot.head.n_tokens + s->gen_len + MSG_MAX_ROWS;
@@ -155,7 +169,7 @@ enum status trial_run(const struct trial_args *args, struct msg_result *out, str
     struct trial t = {.args = args, .set = args->trial, .cfg = model_config(args->model)};
     struct decode_args decode = {.model = args->model,
                                  .trial = args->trial,
-                                 .logits_fd = args->logits_fd,
+                                 .logits_fd = args->trial->want_logits ? args->logits_fd : -1,
                                  .emit = args->emit,
                                  .emit_self = args->emit_self};
     struct msg_result result = {.trial = args->trial->trial};

@@ -270,7 +270,11 @@ enum status worker_loop(struct worker *w, struct err *err)
         if (st == ST_CLOSED)
             return proc_stop_requested() ? ST_OK : err_set(err, ST_CLOSED, "the store went away");
         if (st == ST_CORRUPT || st == ST_VERSION) {
-            log_warn(LOG_MSG, "refused a message: %s", err->text);
+            /* Its number could not be read: 0 answers it. */
+            w->request = 0;
+            st = answer_error(w, st, err, &words);
+            if (st != ST_OK)
+                return st;
             continue;
         }
         if (st != ST_OK)

@@ -16,6 +16,23 @@ static enum status spawn(struct rig *rig, struct proc *out, const char *name, co
     return proc_spawn(out, name, (char *const *)(uintptr_t)argv, log, err);
 }
 
+static enum status spawn_draft(struct rig *rig, const struct rig_options *o, struct err *err)
+{
+    const char *threads = o->threads != NULL ? o->threads : "1";
+    const char *draft[] = {BIN "mspeckv-draft",
+                           "--run-dir",
+                           rundir_path(rig->dir),
+                           "--draft",
+                           o->draft,
+                           "--threads",
+                           threads,
+                           o->no_middle ? NULL : "--target",
+                           o->target,
+                           NULL};
+
+    return spawn(rig, &rig->draft, "draft", draft, err);
+}
+
 static enum status spawn_all(struct rig *rig, const struct rig_options *o, struct err *err)
 {
     const char *dir = rundir_path(rig->dir);
@@ -37,8 +54,6 @@ static enum status spawn_all(struct rig *rig, const struct rig_options *o, struc
                               o->retrieval_tokens != NULL ? o->retrieval_tokens : "4096",
                               "--kv-base",
                               o->kv_base != NULL ? o->kv_base : "f16"};
-    const char *draft[] = {BIN "mspeckv-draft", "--run-dir", dir,         "--draft", o->draft,
-                           "--target",          o->target,   "--threads", threads,   NULL};
     int n = 11;
     enum status st;
 
@@ -54,14 +69,31 @@ static enum status spawn_all(struct rig *rig, const struct rig_options *o, struc
     if (st == ST_OK)
         st = spawn(rig, &rig->verify, "verify", verify, err);
     if (st == ST_OK && o->draft != NULL)
-        st = spawn(rig, &rig->draft, "draft", draft, err);
+        st = spawn_draft(rig, o, err);
     return st;
+}
+
+void rig_last_line(const struct proc *p, char *buf, size_t size)
+{
+    FILE *f = fopen(p->log_path, "r");
+    char *line = NULL;
+    size_t cap = 0;
+
+    buf[0] = '\0';
+    while (f != NULL && getline(&line, &cap, f) >= 0) {
+        line[strcspn(line, "\n")] = '\0';
+        strncpy(buf, line, size - 1);
+        buf[size - 1] = '\0';
+    }
+    free(line);
+    if (f != NULL)
+        fclose(f);
 }
 
 /* Waits for one message; a dead child ends the wait with its name. */
 static enum status receive(struct rig *rig, struct msg *out, struct err *err)
 {
-    char peer[CHAN_MAX_NAME], how[64];
+    char peer[CHAN_MAX_NAME], how[64], line[400];
     struct chan_wait wait = {60000, 50, {rig->store.pidfd, rig->verify.pidfd, -1, -1}};
     enum status st;
 
@@ -72,9 +104,10 @@ static enum status receive(struct rig *rig, struct msg *out, struct err *err)
         return st;
     struct proc *all[] = {&rig->store, &rig->verify, &rig->draft};
     for (int i = 0; i < 3; i++)
-        if (all[i]->pid != 0 && proc_has_ended(all[i], how, sizeof how))
-            return err_set(err, ST_CLOSED, "%s died: %s (log %s)", all[i]->name, how,
-                           all[i]->log_path);
+        if (all[i]->pid != 0 && proc_has_ended(all[i], how, sizeof how)) {
+            rig_last_line(all[i], line, sizeof line);
+            return err_set(err, ST_CLOSED, "%s died: %s: %s", all[i]->name, how, line);
+        }
     return st;
 }
 
@@ -122,6 +155,13 @@ enum status rig_open(struct rig *rig, const struct rig_options *opt, struct err 
     return st;
 }
 
+enum status rig_restart_draft(struct rig *rig, const struct rig_options *opt, struct err *err)
+{
+    enum status st = spawn_draft(rig, opt, err);
+
+    return st == ST_OK ? await_ready(rig, 1, err) : st;
+}
+
 void rig_close(struct rig *rig)
 {
     char command[128];
@@ -141,8 +181,8 @@ void rig_close(struct rig *rig)
     memset(rig, 0, sizeof *rig);
 }
 
-static enum status ask(struct rig *rig, const char *peer, struct msg *msg, enum msg_verb want,
-                       struct msg *out, struct err *err)
+enum status rig_ask(struct rig *rig, const char *peer, struct msg *msg, enum msg_verb want,
+                    struct msg *out, struct err *err)
 {
     enum status st;
 
@@ -169,12 +209,12 @@ enum status rig_prefill(struct rig *rig, uint32_t prompt, const int32_t *token, 
     enum status st;
 
     msg.prefill = (struct msg_prefill){prompt, n, (int32_t *)(uintptr_t)token};
-    st = ask(rig, "verify", &msg, MSG_PREFILLED, &answer, err);
+    st = rig_ask(rig, "verify", &msg, MSG_PREFILLED, &answer, err);
     if (st != ST_OK)
         return st;
     *snapshot = answer.prefilled.snapshot;
     if (rig->draft.pid != 0)
-        st = ask(rig, "draft", &msg, MSG_PREFILLED, &answer, err);
+        st = rig_ask(rig, "draft", &msg, MSG_PREFILLED, &answer, err);
     return st;
 }
 
@@ -186,7 +226,7 @@ enum status rig_trial(struct rig *rig, const struct msg_trial *trial, struct msg
 
     msg.trial = *trial;
     msg.trial.trial = rig->n_requests + 1;
-    st = ask(rig, "verify", &msg, MSG_RESULT, &answer, err);
+    st = rig_ask(rig, "verify", &msg, MSG_RESULT, &answer, err);
     if (st == ST_OK)
         *result = answer.result;
     return st;

@@ -18,6 +18,7 @@ struct rig_options {
     const char *logits;         /* NULL: none */
     const char *retrieval_tokens;
     const char *arena_bytes; /* NULL: 256 MiB */
+    bool no_middle;          /* the draft is not given the target */
 };
 
 struct rig {
@@ -38,6 +39,14 @@ enum status rig_prefill(struct rig *rig, uint32_t prompt, const int32_t *token, 
 /* Runs a trial; result->token is the caller's. */
 enum status rig_trial(struct rig *rig, const struct msg_trial *trial, struct msg_result *result,
                       struct err *err);
+/* Sends `msg` under a number of its own and waits for its answer: ST_OK only for
+ * the verb `want`; *out is then the caller's. */
+enum status rig_ask(struct rig *rig, const char *peer, struct msg *msg, enum msg_verb want,
+                    struct msg *out, struct err *err);
+/* Starts another draft worker in the place of one that has ended. */
+enum status rig_restart_draft(struct rig *rig, const struct rig_options *opt, struct err *err);
+/* The last line of a process's log. */
+void rig_last_line(const struct proc *p, char *buf, size_t size);
 enum status rig_forget(struct rig *rig, uint32_t prompt, uint64_t snapshot, struct err *err);
 
 #endif
