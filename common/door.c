@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/proc.h"
 
 enum { BACKLOG = 64, RETRY_MS = 2, SEND_TIMEOUT_S = 1, NS_PER_MS = 1000000 };
 
@@ -109,6 +110,10 @@ enum status door_connect(int *out_fd, const char *path, int timeout_ms, struct e
             close(fd);
             return err_set(err, may_come ? ST_TIMEOUT : ST_IO, "connect to %s: %s", path,
                            strerror(failed));
+        }
+        if (proc_stop_requested()) {
+            close(fd);
+            return err_set(err, ST_CLOSED, "stopped while connecting to %s", path);
         }
         clock_sleep_until(clock_now_ns() + (uint64_t)RETRY_MS * NS_PER_MS);
     }

@@ -26,7 +26,8 @@ struct door_packet {
  * and refuses peers of another user with ST_INVALID. */
 enum status door_listen(int *out_fd, const char *path, struct err *err);
 enum status door_accept(int listen_fd, int *out_fd, struct err *err);
-/* Tries until the listener is there or timeout_ms has passed. */
+/* Tries until the listener is there, timeout_ms has passed, or this process is
+ * asked to stop (ST_CLOSED). */
 enum status door_connect(int *out_fd, const char *path, int timeout_ms, struct err *err);
 
 /* 1 .. DOOR_MAX_BYTES bytes. ST_CLOSED: the peer is gone; ST_TIMEOUT: it has
