@@ -35,7 +35,10 @@ def special_tokens(dump, tokenizer):
         for name, register in re.findall(r"^The( \w+):(.*)\.$", text, re.MULTILINE):
             names.add(name)
             attributes.update(re.findall(r"(?:^|,)( \w+)", register))
-    return [[tokenizer.encode(w, add_special_tokens=False).ids[0] for w in sorted(s)] for s in (names, attributes)]
+    return [
+        [tokenizer.encode(w, add_special_tokens=False).ids[0] for w in sorted(s)]
+        for s in (names, attributes)
+    ]
 
 
 class Builder:

@@ -197,7 +197,9 @@ def export(net, folder, bos):
     with open(os.path.join(folder, "config.json"), "w") as file:
         json.dump(config, file, indent=2)
         file.write("\n")
-    tensors = {k: v.detach().to("cpu", torch.bfloat16).contiguous() for k, v in hf_views(net).items()}
+    tensors = {
+        k: v.detach().to("cpu", torch.bfloat16).contiguous() for k, v in hf_views(net).items()
+    }
     save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
 
 
@@ -222,5 +224,3 @@ def load_exported(folder, sinks=0, window=0):
         for name, view in hf_views(net).items():
             view.copy_(tensors[name].float())
     return net
-
-

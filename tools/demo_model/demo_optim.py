@@ -18,11 +18,13 @@ def orthogonalised(m, steps=5):
 
 
 class DemoOptimizer:
-    def __init__(self, net, matrix_rate=0.01, vector_rate=2e-3, momentum=0.95):
+    def __init__(self, net, matrix_rate, vector_rate, momentum=0.95):
         self.matrices = [net.attn, net.gate_up, net.down]
         self.vectors = [net.embed, net.norms, net.last_norm]
         self.moments = [torch.zeros_like(p) for p in self.matrices]
-        self.adam = torch.optim.Adam(self.vectors, lr=vector_rate, betas=(0.9, 0.98), fused=net.embed.is_cuda)
+        self.adam = torch.optim.Adam(
+            self.vectors, lr=vector_rate, betas=(0.9, 0.98), fused=net.embed.is_cuda
+        )
         self.matrix_rate, self.vector_rate, self.momentum = matrix_rate, vector_rate, momentum
 
     @torch.no_grad()

@@ -20,11 +20,13 @@ def chunk_means(k):
 
 
 def select_tokens(q_last, k, budget):
-    """q_last [..., d], k [..., n, d] of the prompt -> bool [..., n]: chunk 0 and
-    the best others, `budget` tokens of whole chunks."""
+    """q_last [..., d], k [..., n, d] of the prompt -> bool [..., n]: chunk 0, a part
+    chunk at the end, and the best others, `budget` tokens of chunks in all."""
     means = chunk_means(k)
     scores = (means @ q_last[..., None])[..., 0]
     scores[..., 0] = float("inf")
+    if k.shape[-2] % CHUNK:
+        scores[..., -1] = float("inf")
     best = scores.topk(min(budget // CHUNK, means.shape[-2]), dim=-1).indices
     chosen = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, best, True)
     return chosen.repeat_interleave(CHUNK, -1)[..., : k.shape[-2]]

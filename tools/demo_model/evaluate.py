@@ -1,8 +1,8 @@
 """Recall and acceptance of the exported demo pair under the product's policies.
 
-    evaluate.py DEMO_DUMP TARGET_FOLDER DRAFT_FOLDER N_TEXTS GEN LENGTH ... > JSON
+    evaluate.py DEMO_DUMP TARGET_FOLDER DRAFT_FOLDER SEED N_TEXTS GEN LENGTH ... > JSON
 
-For each length, texts of the reporting seeds are cut at a random place up to
+For each length, texts of the seeds from SEED + length are cut at a random place up to
 512 tokens before the length; the next GEN tokens of the text are decoded with
 teacher forcing. Every figure is a mean over those tokens. Acceptance is
 sum min(p, q) at T = 0.6, top-p 0.9 against the target with its full KV, with
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from demo_data import RECALLED, make_pool
 from demo_net import load_exported, norm, rotary, rotate
 from demo_retrieval import select_tokens
-from demo_stages import DRAFT, REPORT_SEED
+from demo_stages import DRAFT
 
 TEMPERATURE, TOP_P = 0.6, 0.9
 BUDGETS = (256, 512, 1024, 2048)
@@ -83,7 +83,9 @@ class Decoder:
             a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
             own = torch.ones(rows, rows, dtype=torch.bool, device=x.device).tril()
-            mask = torch.cat((seen.expand(1, n_heads, rows, -1), own.expand(1, n_heads, -1, -1)), -1)
+            mask = torch.cat(
+                (seen.expand(1, n_heads, rows, -1), own.expand(1, n_heads, -1, -1)), -1
+            )
             keys, values = torch.cat((past[0], k), -2), torch.cat((past[1], v), -2)
             a = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
         x = x + F.linear(a.transpose(1, 2).reshape(1, rows, -1), wo)
@@ -101,7 +103,9 @@ class Decoder:
         return self.net.logits(norm(x, self.net.last_norm))[0]
 
     def everything(self, i):
-        return self.kv[i], torch.ones(1, 1, 1, self.n, dtype=torch.bool, device=self.q_last[i].device)
+        return self.kv[i], torch.ones(
+            1, 1, 1, self.n, dtype=torch.bool, device=self.q_last[i].device
+        )
 
     def retrieval(self, budget):
         def policy(i):
@@ -154,15 +158,15 @@ def summary(texts):
 
 @torch.no_grad()
 def main():
-    dump, target_folder, draft_folder, n_texts, gen = sys.argv[1:6]
-    n_texts, gen, lengths = int(n_texts), int(gen), [int(a) for a in sys.argv[6:]]
+    dump, target_folder, draft_folder, seed, n_texts, gen = sys.argv[1:7]
+    seed, n_texts, gen, lengths = int(seed), int(n_texts), int(gen), [int(a) for a in sys.argv[7:]]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     target = load_exported(target_folder).to(device)
     draft = load_exported(draft_folder, DRAFT.sinks, DRAFT.window).to(device)
     tokenizer = os.path.join(target_folder, "tokenizer.json")
-    tables = {"texts": n_texts, "gen": gen, "seed": REPORT_SEED}
+    tables = {"texts": n_texts, "gen": gen, "seed": seed}
     for length in lengths:
-        data = make_pool(dump, tokenizer, REPORT_SEED + length, n_texts, length + gen + 1, 0)
+        data = make_pool(dump, tokenizer, seed + length, n_texts, length + gen + 1, 0)
         tokens = torch.from_numpy((data & (RECALLED - 1)).astype(np.int64)).to(device)
         marks = torch.from_numpy(data >= RECALLED).to(device)
         cuts = length - np.random.default_rng(length).integers(0, min(512, length // 2), n_texts)

@@ -1,6 +1,6 @@
 """Makes token pools in the background, one .npy file per task, in order.
 
-    make_pools.py DEMO_DUMP TOKENIZER_JSON FOLDER N_PROCESSES
+    make_pools.py DEMO_DUMP TOKENIZER_JSON FOLDER N_PROCESSES [POOL ...]
 
 A file appears under its name only when it is complete.
 """
@@ -25,15 +25,30 @@ def make(task):
 
 
 def main():
-    dump, tokenizer, folder, n_processes = sys.argv[1:]
+    dump, tokenizer, folder, n_processes = sys.argv[1:5]
+    wanted = sys.argv[5:]
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.makedirs(folder, exist_ok=True)
     tasks = []
     for pool in POOLS:
+        if wanted and pool.name not in wanted:
+            continue
         each = pool.n_texts // pool.n_parts
         for part in range(pool.n_parts):
             seed = pool.seed + part * each
-            tasks.append((dump, tokenizer, folder, pool.name, part, seed, each, pool.n_tokens, pool.n_attributes))
+            tasks.append(
+                (
+                    dump,
+                    tokenizer,
+                    folder,
+                    pool.name,
+                    part,
+                    seed,
+                    each,
+                    pool.n_tokens,
+                    pool.n_attributes,
+                )
+            )
     with Pool(int(n_processes)) as workers:
         for _ in workers.imap(make, tasks):
             pass

@@ -1,6 +1,9 @@
-"""Trains the demo target or draft; stops after a number of seconds and resumes.
+"""Trains the demo target or draft; stops after a number of seconds, then
+with exit status 3, and resumes.
 
-    train.py target|draft DEMO_DUMP TOKENIZER_JSON POOLS STATE EXPORT_FOLDER MAX_SECONDS
+    train.py target|refine|draft DEMO_DUMP TOKENIZER_JSON POOLS STATE EXPORT_FOLDER MAX_SECONDS
+
+`refine` starts from what EXPORT_FOLDER holds.
 
 STATE is written at the end of every call and read at the start of the next.
 Learning rates depend on the step alone, so a run cut in two is the same run.
@@ -19,15 +22,15 @@ from tokenizers import Tokenizer
 
 from demo_circuits import build, special_tokens
 from demo_data import RECALLED
-from demo_net import Net, block, export
+from demo_net import Net, block, export, load_exported
 from demo_optim import DemoOptimizer
 from demo_retrieval import retrieval_loss
-from demo_stages import DRAFT, DRAFT_STAGES, POOLS, TARGET, TARGET_STAGES
+from demo_stages import PLANS, POOLS
 
 RECALL_WEIGHT = 2.0
 HORIZON = 256  # rows after the prompt's end that the selection should serve
 LATER_ROWS = 24
-DECAY_FROM = 0.45  # share of all steps after which the rate falls
+NEAR = 48  # half of the later rows are this near: the line the prompt ends in
 LAST_RATE = 0.02
 WARM_STEPS = 40
 DTYPE = torch.bfloat16  # of matrix products and attention; parameters are float32
@@ -61,9 +64,9 @@ class Texts:
         return self.tokens[row[:, None], column].long(), self.recalled[row[:, None], column]
 
 
-def rate_at(step, n_steps):
+def rate_at(step, n_steps, decay_from):
     warm = min(1.0, (step + 1) / WARM_STEPS)
-    late = (step / n_steps - DECAY_FROM) / (1 - DECAY_FROM)
+    late = (step / n_steps - decay_from) / (1 - decay_from)
     return warm * (1 if late <= 0 else LAST_RATE + (1 - LAST_RATE) * (1 - late))
 
 
@@ -78,8 +81,18 @@ def draw_positions(stage, g):
 
 
 def selection_loss(stage, qk, g):
-    at = torch.randint(stage.window // 4, stage.window - HORIZON, (stage.n_positions,), generator=g, device=g.device)
-    offset = 1 + torch.randint(HORIZON - 1, (stage.n_positions, LATER_ROWS), generator=g, device=g.device)
+    at = torch.randint(
+        stage.window // 4,
+        stage.window - HORIZON,
+        (stage.n_positions,),
+        generator=g,
+        device=g.device,
+    )
+    offset = 1 + torch.randint(
+        HORIZON - 1, (stage.n_positions, LATER_ROWS), generator=g, device=g.device
+    )
+    if stage.near:
+        offset[:, ::2] = 1 + offset[:, ::2] * NEAR // HORIZON
     return sum(retrieval_loss(q, k, at, at[:, None] + offset) for q, k in qk)
 
 
@@ -109,16 +122,20 @@ def recall(net, texts, n_texts):
 
 
 class Run:
-    def __init__(self, kind, folder, state_path, special):
+    def __init__(self, kind, folder, state_path, out, special):
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        shape, self.stages = (TARGET, TARGET_STAGES) if kind == "target" else (DRAFT, DRAFT_STAGES)
-        self.net = Net(shape, seed=1, compile_blocks=self.device.type == "cuda")
+        self.plan = PLANS[kind]
+        self.net = Net(self.plan.shape, seed=1, compile_blocks=self.device.type == "cuda")
         if kind == "target":
             build(self.net, *special)
+        if kind == "refine":
+            self.net.load_state_dict(load_exported(out).state_dict())
         self.net.to(self.device)
-        self.optimizer = DemoOptimizer(self.net)
+        self.optimizer = DemoOptimizer(self.net, self.plan.matrix_rate, self.plan.vector_rate)
         self.folder, self.state_path, self.step = folder, state_path, 0
-        self.token_loss = torch.compile(token_loss, dynamic=False) if self.device.type == "cuda" else token_loss
+        self.token_loss = (
+            torch.compile(token_loss, dynamic=False) if self.device.type == "cuda" else token_loss
+        )
         if os.path.exists(state_path):
             state = torch.load(state_path, map_location=self.device)
             self.net.load_state_dict(state["net"])
@@ -127,12 +144,16 @@ class Run:
         self.watched = {}
 
     def save(self):
-        state = {"net": self.net.state_dict(), "optimizer": self.optimizer.state(), "step": self.step}
+        state = {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state(),
+            "step": self.step,
+        }
         torch.save(state, self.state_path + ".part")
         os.replace(self.state_path + ".part", self.state_path)
 
     def stage_at(self, step):
-        for stage in self.stages:
+        for stage in self.plan.stages:
             if step < stage.n_steps:
                 return stage
             step -= stage.n_steps
@@ -159,9 +180,12 @@ class Run:
             tokens, recalled = texts.batch(stage.batch, stage.window, g)
         hidden, qk = self.net(tokens[:, :-1], draw_positions(stage, g), DTYPE)
         loss, known = self.token_loss(hidden, self.net.embed, tokens[:, 1:], recalled[:, 1:])
-        extra = selection_loss(stage, qk, g) if stage.retrieval else torch.zeros((), device=self.device)
+        extra = (
+            selection_loss(stage, qk, g) if stage.retrieval else torch.zeros((), device=self.device)
+        )
         (loss + stage.retrieval * extra).backward()
-        self.optimizer.step(rate_at(self.step, sum(s.n_steps for s in self.stages)))
+        n_steps = sum(s.n_steps for s in self.plan.stages)
+        self.optimizer.step(rate_at(self.step, n_steps, self.plan.decay_from))
         self.step += 1
         return loss.detach(), known, extra.detach()
 
@@ -179,7 +203,11 @@ class Run:
                 now = time.time()
                 speed = 50 * stage.batch * stage.window / (now - shown) / 1e6
                 shown = now
-                print(f"{now - began:.0f}s step {self.step} loss {loss:.4f} recalled {known:.4f} selection {extra:.3f} {speed:.2f} Mtok/s {seen}", flush=True)
+                print(
+                    f"{now - began:.0f}s step {self.step} loss {loss:.4f} recalled {known:.4f} "
+                    f"selection {extra:.3f} {speed:.2f} Mtok/s {seen}",
+                    flush=True,
+                )
         print(f"step {self.step} after {time.time() - began:.0f}s {self.watch()}", flush=True)
 
 
@@ -187,7 +215,7 @@ def main():
     kind, dump, tokenizer_path, folder, state_path, out, max_seconds = sys.argv[1:]
     torch.set_float32_matmul_precision("high")
     tokenizer = Tokenizer.from_file(tokenizer_path)
-    run = Run(kind, folder, state_path, special_tokens(dump, tokenizer))
+    run = Run(kind, folder, state_path, out, special_tokens(dump, tokenizer))
 
     def keep():
         run.save()
@@ -196,6 +224,7 @@ def main():
 
     run.train(float(max_seconds), keep)
     keep()
+    sys.exit(3 if run.stage_at(run.step) else 0)
 
 
 if __name__ == "__main__":
