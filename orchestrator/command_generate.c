@@ -219,6 +219,7 @@ static enum status decode(struct generate *g, struct err *err)
     const struct session_watch watch = {.self = g, .tokens = on_tokens, .notice = on_notice};
     struct session_prompt prompt = {.number = 1, .token = g->prompt.id, .n_tokens = g->prompt.n};
     struct session_trial call = {.trial = &g->trial, .stop_at = 1};
+    const struct group *group;
     enum status st = session_open(&g->session, &g->group, &watch, err);
 
     if (st == ST_OK)
@@ -229,8 +230,9 @@ static enum status decode(struct generate *g, struct err *err)
         return print_end(g, err);
     if (!g->opt.json)
         fflush(stdout);
-    if (g->opt.log_dir == NULL && session_group(g->session) != NULL)
-        saved_logs_keep(group_log_dir(session_group(g->session)), err);
+    group = session_group(g->session);
+    if (g->opt.log_dir == NULL && group_has_logs(group) && group_end(group) != GROUP_STOPPED)
+        saved_logs_keep(group_log_dir(group), err);
     return st;
 }
 

@@ -197,7 +197,7 @@ enum status generate_options_parse(struct generate_options *out, int argc, char 
                                  .top_p = s.top_p,
                                  .acceptance = ACCEPT_REJECTION};
     struct table table = {.n = 0};
-    struct words words = {NULL};
+    struct words words = {.method = NULL};
     enum status st;
 
     fill_inputs(&table, &o, &words);

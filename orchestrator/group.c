@@ -54,9 +54,9 @@ const struct msg_ready *group_ready(const struct group *g, enum group_member mem
     return &g->ready[member];
 }
 
-const char *group_dir(const struct group *g)
+bool group_has_logs(const struct group *g)
 {
-    return rundir_path(g->dir);
+    return g->opt.log_dir != NULL || g->dir != NULL;
 }
 
 const char *group_log_dir(const struct group *g)

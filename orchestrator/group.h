@@ -49,7 +49,8 @@ enum status group_restart(struct group *g, bool store_too, struct err *err);
 bool group_has_died(const struct group *g, enum group_member member);
 enum group_end group_end(const struct group *g);
 const struct msg_ready *group_ready(const struct group *g, enum group_member member);
-const char *group_dir(const struct group *g); /* of the sockets */
+/* False: it failed before there was a place for them. */
+bool group_has_logs(const struct group *g);
 const char *group_log_dir(const struct group *g);
 
 struct group_call {

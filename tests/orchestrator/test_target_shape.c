@@ -1,0 +1,120 @@
+#include "orchestrator/target_shape.h"
+
+#include <sys/stat.h>
+
+#include "tests/test_helpers.h"
+
+static char dir[] = "/tmp/test-shape-XXXXXX";
+
+static void put(const char *name, const char *text)
+{
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void expect_refusal(const char *config, const char *words)
+{
+    struct target_shape s;
+    struct err err = {{0}};
+
+    put("config.json", config);
+    assert_int_not_equal(target_shape_read(&s, dir, &err), ST_OK);
+    if (strstr(err.text, words) == NULL)
+        fail_msg("no \"%s\" in \"%s\"", words, err.text);
+}
+
+#define COMMON "\"hidden_size\": 64, \"vocab_size\": 512"
+
+static void absent_fields_follow_the_others(void **state)
+{
+    struct target_shape s;
+    struct err err = {{0}};
+
+    put("model.safetensors", "12345678");
+    put("config.json", "{\"num_hidden_layers\": 5, \"num_attention_heads\": 8, " COMMON "}");
+    assert_int_equal(target_shape_read(&s, dir, &err), ST_OK);
+    assert_int_equal(s.n_layers, 5);
+    assert_int_equal(s.n_kv_heads, 8);
+    assert_int_equal(s.head_dim, 8);
+    assert_int_equal(s.weight_bytes, 8);
+    put("config.json", "{\"num_hidden_layers\": 5, \"num_attention_heads\": 8, \"head_dim\": 32, "
+                       "\"num_key_value_heads\": 2, " COMMON "}");
+    assert_int_equal(target_shape_read(&s, dir, &err), ST_OK);
+    assert_int_equal(s.n_kv_heads, 2);
+    assert_int_equal(s.head_dim, 32);
+}
+
+static void hostile_numbers_are_refused_by_name(void **state)
+{
+    expect_refusal("{\"num_hidden_layers\": 5,", "config.json:1");
+    expect_refusal("[]", "no JSON object");
+    expect_refusal("{}", "num_hidden_layers must be");
+    expect_refusal("{\"num_hidden_layers\": 100000}", "num_hidden_layers must be");
+    expect_refusal("{\"num_hidden_layers\": 5, \"num_attention_heads\": 0, " COMMON "}",
+                   "num_attention_heads must be");
+    expect_refusal("{\"num_hidden_layers\": 5, \"num_attention_heads\": 2.5, " COMMON "}",
+                   "num_attention_heads must be");
+    expect_refusal("{\"num_hidden_layers\": 5, \"num_attention_heads\": 65, " COMMON "}",
+                   "less than num_attention_heads");
+    expect_refusal(
+        "{\"num_hidden_layers\": 5, \"num_attention_heads\": 8, \"head_dim\": -8, " COMMON "}",
+        "head_dim must be");
+}
+
+static void a_fingerprint_changes_with_any_byte(void **state)
+{
+    char *a = NULL, *b = NULL, *c = NULL;
+    struct err err = {{0}};
+
+    put("config.json", "{}");
+    put("model.safetensors", "12345678");
+    assert_int_equal(target_shape_fingerprint(&a, dir, &err), ST_OK);
+    assert_int_equal(target_shape_fingerprint(&b, dir, &err), ST_OK);
+    put("model.safetensors", "12345679");
+    assert_int_equal(target_shape_fingerprint(&c, dir, &err), ST_OK);
+    assert_string_equal(a, b);
+    assert_string_not_equal(a, c);
+    free(a);
+    free(b);
+    free(c);
+}
+
+static void a_draft_of_another_vocabulary_is_refused(void **state)
+{
+    struct target_shape target = {.n_vocab = 1024}, s;
+    struct err err = {{0}};
+
+    put("config.json", "{\"num_hidden_layers\": 5, \"num_attention_heads\": 8, " COMMON "}");
+    assert_int_equal(target_shape_draft(&s, dir, &target, &err), ST_INVALID);
+    assert_non_null(strstr(err.text, "512"));
+    target.n_vocab = 512;
+    assert_int_equal(target_shape_draft(&s, dir, &target, &err), ST_OK);
+}
+
+static int remove_dir(void **state)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(absent_fields_follow_the_others),
+        cmocka_unit_test(hostile_numbers_are_refused_by_name),
+        cmocka_unit_test(a_fingerprint_changes_with_any_byte),
+        cmocka_unit_test(a_draft_of_another_vocabulary_is_refused),
+    };
+
+    if (mkdtemp(dir) == NULL)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, remove_dir);
+}
