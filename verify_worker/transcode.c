@@ -90,6 +90,7 @@ static enum status make_sequence(struct transcode *t, uint64_t *seq, struct err 
         (void)kv_client_drop(t->store, made.seq, &ignored);
     device_free(t->dev, t->from_page);
     device_free(t->dev, t->to_page);
+    t->from_page = t->to_page = NULL;
     *seq = made.seq;
     return st;
 }
@@ -116,6 +117,11 @@ enum status transcode_get(struct transcode_set *set, struct device *dev, struct 
         transcode_forget(set, store, set->item[0].snapshot);
     t.shape = (struct kv_shape){snapshot->head.n_kv_heads, snapshot->head.head_dim};
     st = make_sequence(&t, &made.seq, err);
+    /* The other copies can be made again. */
+    while (st == ST_NO_SPACE && set->n_items > 0) {
+        transcode_forget(set, store, set->item[0].snapshot);
+        st = make_sequence(&t, &made.seq, err);
+    }
     if (st != ST_OK)
         return err_in(err, st, "transcoding snapshot %llu to %s", (unsigned long long)made.snapshot,
                       kv_format_ops(format)->name);
