@@ -1,5 +1,5 @@
 # The words the architecture is written in: add_layer, add_program and tests.
-# tools/check_layers.py reads the same lines.
+# tools/checks/check_layers.py reads the same lines.
 
 # add_layer(NAME [USES layer-or-header ...] [LIBS target ...])
 # A static library of NAME/*.c except main.c. Files named *_avx2.c are compiled

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "common/whole_file.h"
 #include "model/json_doc.h"
 
 /* Distinct shard names of an index, borrowed from its JSON tree. */
@@ -132,7 +133,7 @@ static enum status open_index(struct checkpoint *ckpt, const char *dir, const ch
     size_t n_bytes = 0;
     char *text = NULL;
     json_t *root = NULL;
-    enum status st = json_doc_read(&text, &n_bytes, path, err);
+    enum status st = whole_file_read(&text, &n_bytes, path, JSON_DOC_MAX_BYTES, err);
 
     if (st == ST_OK)
         st = json_doc_parse(&root, text, n_bytes, path, err);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "common/whole_file.h"
 #include "kernels/kv_format.h"
 #include "model/json_doc.h"
 #include "model/json_fields.h"
@@ -277,7 +278,7 @@ static enum status read_generation(struct model_config *cfg, const char *dir, st
     enum status st = ST_OK;
 
     if (access(path, F_OK) == 0) /* the file is optional */
-        st = json_doc_read(&text, &n_bytes, path, err);
+        st = whole_file_read(&text, &n_bytes, path, JSON_DOC_MAX_BYTES, err);
     if (st == ST_OK && text != NULL)
         st = model_config_parse_generation(cfg, text, n_bytes, path, err);
     free(text);
@@ -291,7 +292,7 @@ enum status model_config_read(struct model_config *out, const char *dir, struct 
     struct model_config cfg = {0};
     size_t n_bytes = 0;
     char *text = NULL;
-    enum status st = json_doc_read(&text, &n_bytes, path, err);
+    enum status st = whole_file_read(&text, &n_bytes, path, JSON_DOC_MAX_BYTES, err);
 
     if (st == ST_OK)
         st = model_config_parse(&cfg, text, n_bytes, path, err);

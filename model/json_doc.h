@@ -1,5 +1,5 @@
 /*
- * json_doc.h - JSON from a file or memory that nobody vouches for.
+ * json_doc.h - JSON that nobody vouches for.
  *
  * Strict: duplicate keys, trailing bytes, NaN, NUL and integers beyond 64 bits are refused.
  * Every refusal is one line with the name, line and column.
@@ -16,10 +16,6 @@
 /* 4 MiB: 20 times what a Llama of 256 layers needs, and small enough that the parsed tree of a
  * hostile text (about 50 bytes per byte) does no harm. */
 enum { JSON_DOC_MAX_BYTES = 4 << 20 };
-
-/* A regular file of at most JSON_DOC_MAX_BYTES. *out is owned by the caller: free().
- * ST_NOT_FOUND if there is none, ST_CORRUPT if it is too large or no regular file. */
-enum status json_doc_read(char **out, size_t *out_bytes, const char *path, struct err *err);
 
 /* *out is an object, owned by the caller: json_decref(). `name` stands in messages. ST_CORRUPT. */
 enum status json_doc_parse(json_t **out, const char *text, size_t n_bytes, const char *name,

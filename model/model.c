@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/whole_file.h"
 #include "model/forward.h"
 #include "model/json_doc.h"
 #include "model/rope_tables.h"
@@ -34,7 +35,7 @@ static enum status compute_fingerprint(uint64_t *out, const char *dir, const str
     XXH3_state_t *hash = XXH3_createState();
     char *text = NULL;
     size_t n_bytes = 0;
-    enum status st = json_doc_read(&text, &n_bytes, path, err);
+    enum status st = whole_file_read(&text, &n_bytes, path, JSON_DOC_MAX_BYTES, err);
 
     CHECK(hash != NULL && XXH3_64bits_reset(hash) == XXH_OK);
     if (st == ST_OK)

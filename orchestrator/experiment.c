@@ -9,7 +9,7 @@
 
 #include "common/mem.h"
 #include "orchestrator/experiment_parts.h"
-#include "orchestrator/whole_file.h"
+#include "common/whole_file.h"
 #include "orchestrator/yaml_value.h"
 
 /* The file's own name without folder and ".yaml", where it says none. */

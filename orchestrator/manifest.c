@@ -9,7 +9,7 @@
 
 #include "common/mem.h"
 #include "orchestrator/matrix.h"
-#include "orchestrator/whole_file.h"
+#include "common/whole_file.h"
 
 /* Arguments and paths need not be UTF-8, JSON must be. */
 static json_t *text_or_null(const char *text)

@@ -10,7 +10,7 @@
 
 #include "common/mem.h"
 #include "orchestrator/result_json.h"
-#include "orchestrator/whole_file.h"
+#include "common/whole_file.h"
 
 enum { RESULTS_MAX_BYTES = 1 << 30 };
 

@@ -7,7 +7,7 @@
 
 #include "common/mem.h"
 #include "orchestrator/group_spawn.h"
-#include "orchestrator/whole_file.h"
+#include "common/whole_file.h"
 
 enum { MAX_LOG_BYTES = 64 << 20 };
 

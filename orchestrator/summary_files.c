@@ -10,7 +10,7 @@
 #include "common/mem.h"
 #include "orchestrator/heading.h"
 #include "orchestrator/tables.h"
-#include "orchestrator/whole_file.h"
+#include "common/whole_file.h"
 
 enum { FIELD_BYTES = 96 };
 

@@ -30,6 +30,12 @@ void text_buf_add(struct text_buf *buf, const char *bytes, size_t n)
     buf->n += n;
 }
 
+void text_buf_take(struct text_buf *buf, char *bytes, size_t n)
+{
+    text_buf_release(buf);
+    *buf = (struct text_buf){.data = bytes, .n = n, .cap = n};
+}
+
 char *text_copy(const char *text, size_t n)
 {
     char *copy = mem_alloc(n + 1);

@@ -4,12 +4,14 @@
 #include <sys/stat.h>
 
 #include "common/mem.h"
-#include "text/file_read.h"
+#include "common/whole_file.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
-#define MAX_FILE_BYTES   ((size_t)512 << 20)
+/* Twice the largest files in use (35 MB); the tree of a hostile one of this size,
+ * some 20 bytes a byte, still fits into memory. */
+#define MAX_FILE_BYTES   ((size_t)64 << 20)
 #define MAX_CONFIG_BYTES ((size_t)16 << 20)
 
 /* null says "none"; a string or {"content": string} names a token. */
@@ -33,12 +35,13 @@ static enum status read_end(const struct tokenizer *tok, const json_t *config, c
     return ST_OK;
 }
 
-static enum status read_config(struct tokenizer *tok, const struct text_buf *bytes, struct err *err)
+static enum status read_config(struct tokenizer *tok, const char *bytes, size_t n_bytes,
+                               struct err *err)
 {
     json_error_t at;
     /* model_max_length is often 1e30, written as an integer. */
-    json_t *config = json_loadb(bytes->n ? bytes->data : "", bytes->n,
-                                JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &at);
+    json_t *config =
+        json_loadb(bytes, n_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &at);
     enum status st;
 
     if (config == NULL)
@@ -64,19 +67,19 @@ static enum status find_ends(struct tokenizer *tok, const char *file, struct err
 
     for (int i = 0; i < 2 && st == ST_NOT_FOUND; i++) {
         char *path = mem_printf("%.*s%s", n_dir, file, names[i]);
-        struct text_buf bytes;
-        struct err missing;
+        struct err missing = {{0}};
+        char *bytes = NULL;
+        size_t n_bytes = 0;
 
-        text_buf_init(&bytes);
-        st = file_read(&bytes, path, MAX_CONFIG_BYTES, &missing);
+        st = whole_file_read(&bytes, &n_bytes, path, MAX_CONFIG_BYTES, &missing);
         if (st == ST_OK) {
-            st = read_config(tok, &bytes, err);
+            st = read_config(tok, bytes, n_bytes, err);
             if (st != ST_OK)
                 err_in(err, st, "%s", path);
         } else if (st != ST_NOT_FOUND) {
             err_set(err, st, "%s", missing.text);
         }
-        text_buf_release(&bytes);
+        free(bytes);
         free(path);
     }
     return st == ST_NOT_FOUND ? ST_OK : st;
@@ -85,17 +88,16 @@ static enum status find_ends(struct tokenizer *tok, const char *file, struct err
 static enum status open_file(struct tokenizer **out, const char *path, struct err *err)
 {
     struct tokenizer *tok = NULL;
-    struct text_buf bytes;
-    enum status st;
+    char *bytes = NULL;
+    size_t n_bytes = 0;
+    enum status st = whole_file_read(&bytes, &n_bytes, path, MAX_FILE_BYTES, err);
 
-    text_buf_init(&bytes);
-    st = file_read(&bytes, path, MAX_FILE_BYTES, err);
     if (st == ST_OK) {
-        st = tokenizer_open_memory(&tok, bytes.n ? bytes.data : "", bytes.n, err);
+        st = tokenizer_open_memory(&tok, bytes, n_bytes, err);
         if (st != ST_OK)
             err_in(err, st, "%s", path);
     }
-    text_buf_release(&bytes);
+    free(bytes);
     if (st == ST_OK && !tok->fixed_ends)
         st = find_ends(tok, path, err);
     if (st != ST_OK) {

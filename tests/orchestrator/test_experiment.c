@@ -318,7 +318,7 @@ static void a_file_that_is_absent_too_long_or_none_is_refused(void **state)
 {
     struct experiment *e = NULL;
     struct err err = {{0}};
-    assert_int_equal(experiment_read(&e, "/nonexistent/a.yaml", NULL, 0, &err), ST_IO);
+    assert_int_equal(experiment_read(&e, "/nonexistent/a.yaml", NULL, 0, &err), ST_NOT_FOUND);
     assert_string_equal(err.text, "open /nonexistent/a.yaml: No such file or directory");
     assert_int_equal(experiment_read(&e, "/", NULL, 0, &err), ST_INVALID);
     assert_string_equal(err.text, "/ is no regular file");

@@ -57,18 +57,18 @@ static void what_is_no_text_is_refused_with_the_reason(void **state)
 
     snprintf(path, sizeof path, "%s/none", dir);
     refused(path, ST_NOT_FOUND, "No such file");
-    refused(dir, ST_INVALID, "is a directory");
-    refused("/dev/null", ST_INVALID, "not a regular file");
+    refused(dir, ST_INVALID, "is no regular file");
+    refused("/dev/null", ST_INVALID, "is no regular file");
     snprintf(path, sizeof path, "%s/pipe", dir);
     assert_int_equal(mkfifo(path, 0600), 0);
-    refused(path, ST_INVALID, "not a regular file"); /* and does not wait */
+    refused(path, ST_INVALID, "is no regular file"); /* and does not wait */
     write_file(path, sizeof path, "bad", "ab\xC0\xAF", 4);
     refused(path, ST_INVALID, "byte 2 is 0xC0");
     write_file(path, sizeof path, "cut", "ab\xE2\x82", 4);
     refused(path, ST_INVALID, "byte 2 is 0xE2");
     write_file(path, sizeof path, "large", "", 0);
     assert_int_equal(truncate(path, (off_t)PROMPT_MAX_BYTES + 1), 0); /* sparse */
-    refused(path, ST_INVALID, "larger than 1073741824 bytes");
+    refused(path, ST_INVALID, "more than 1073741824 bytes");
 }
 
 /* Against the definition: code points 0..10FFFF without surrogates, shortest

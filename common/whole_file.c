@@ -1,8 +1,9 @@
-#include "orchestrator/whole_file.h"
+#include "common/whole_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,32 +12,60 @@
 
 #include "common/mem.h"
 
-static enum status read_fd(int fd, char **bytes, size_t *n_bytes, const char *path,
-                           size_t max_bytes, struct err *err)
+enum { GROW_BYTES = 65536 };
+
+static enum status too_large(const char *path, size_t max_bytes, struct err *err)
+{
+    return err_set(err, ST_INVALID, "%s has more than %zu bytes, the most that is read", path,
+                   max_bytes);
+}
+
+static enum status check_file(int fd, size_t *n_bytes, const char *path, size_t max_bytes,
+                              struct err *err)
 {
     struct stat info;
+
     if (fstat(fd, &info) != 0)
         return err_set(err, ST_IO, "stat %s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode))
         return err_set(err, ST_INVALID, "%s is no regular file", path);
-    if (info.st_size > (off_t)max_bytes)
-        return err_set(err, ST_INVALID, "%s has %lld bytes; at most %zu would be right", path,
-                       (long long)info.st_size, max_bytes);
-    size_t size = (size_t)info.st_size, n = 0;
-    char *buf = mem_alloc(size + 1);
-    while (n < size) {
-        ssize_t got = read(fd, buf + n, size - n);
+    if (info.st_size < 0 || (uintmax_t)info.st_size > max_bytes)
+        return too_large(path, max_bytes, err);
+    *n_bytes = (size_t)info.st_size;
+    return ST_OK;
+}
+
+/* Room for the size that the file had at first, and for more if it grew. */
+static enum status read_fd(int fd, char **bytes, size_t *n_bytes, const char *path,
+                           size_t max_bytes, struct err *err)
+{
+    size_t cap = 0, n = 0;
+    enum status st = check_file(fd, &cap, path, max_bytes, err);
+    char *buf;
+
+    if (st != ST_OK)
+        return st;
+    cap += 1; /* one more than expected: then the end shows at once */
+    buf = mem_alloc(cap);
+    while (st == ST_OK) {
+        ssize_t got = read(fd, buf + n, cap - n);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0) {
-            free(buf);
-            return err_set(err, ST_IO, "read %s: %s", path, strerror(errno));
-        }
-        if (got == 0)
+        if (got < 0)
+            st = err_set(err, ST_IO, "read %s: %s", path, strerror(errno));
+        if (got <= 0)
             break;
         n += (size_t)got;
+        if (n > max_bytes)
+            st = too_large(path, max_bytes, err);
+        if (st == ST_OK && n == cap)
+            buf = mem_resize(buf, cap += GROW_BYTES, 1);
     }
-    buf[n] = '\0';
+    if (st != ST_OK) {
+        free(buf);
+        return st;
+    }
+    buf[n] = '\0'; /* the last read had room, so n < cap */
     *bytes = buf;
     *n_bytes = n;
     return ST_OK;
@@ -45,11 +74,14 @@ static enum status read_fd(int fd, char **bytes, size_t *n_bytes, const char *pa
 enum status whole_file_read(char **bytes, size_t *n_bytes, const char *path, size_t max_bytes,
                             struct err *err)
 {
-    /* O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused afterwards. */
+    /* O_NONBLOCK: opening a named pipe must not wait for a writer; it is refused afterwards. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    enum status st;
+
     if (fd < 0)
-        return err_set(err, ST_IO, "open %s: %s", path, strerror(errno));
-    enum status st = read_fd(fd, bytes, n_bytes, path, max_bytes, err);
+        return err_set(err, errno == ENOENT ? ST_NOT_FOUND : ST_IO, "open %s: %s", path,
+                       strerror(errno));
+    st = read_fd(fd, bytes, n_bytes, path, max_bytes, err);
     close(fd);
     return st;
 }
