@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 
 #include "common/mem.h"
-#include "orchestrator/experiment_parts.h"
 #include "common/whole_file.h"
+#include "orchestrator/experiment_parts.h"
 #include "orchestrator/yaml_value.h"
 
 /* The file's own name without folder and ".yaml", where it says none. */

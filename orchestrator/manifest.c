@@ -8,8 +8,8 @@
 #include <jansson.h>
 
 #include "common/mem.h"
-#include "orchestrator/matrix.h"
 #include "common/whole_file.h"
+#include "orchestrator/matrix.h"
 
 /* Arguments and paths need not be UTF-8, JSON must be. */
 static json_t *text_or_null(const char *text)

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "orchestrator/result_json.h"
 #include "common/whole_file.h"
+#include "orchestrator/result_json.h"
 
 enum { RESULTS_MAX_BYTES = 1 << 30 };
 

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "orchestrator/group_spawn.h"
 #include "common/whole_file.h"
+#include "orchestrator/group_spawn.h"
 
 enum { MAX_LOG_BYTES = 64 << 20 };
 

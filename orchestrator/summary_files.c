@@ -8,9 +8,9 @@
 #include <jansson.h>
 
 #include "common/mem.h"
+#include "common/whole_file.h"
 #include "orchestrator/heading.h"
 #include "orchestrator/tables.h"
-#include "common/whole_file.h"
 
 enum { FIELD_BYTES = 96 };
 

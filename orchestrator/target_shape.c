@@ -13,8 +13,8 @@
 
 #include "common/mem.h"
 #include "common/msg.h"
-#include "kernels/kv_format.h"
 #include "common/whole_file.h"
+#include "kernels/kv_format.h"
 
 enum { CONFIG_MAX_BYTES = 1 << 20, BLOCK_BYTES = 1 << 20, MAX_HEADS = 4096, MAX_VOCAB = 1 << 22 };
 
