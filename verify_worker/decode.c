@@ -200,7 +200,8 @@ static enum status receive_proposal(struct decode *d, uint32_t round, struct msg
         enum status st = pair_recv(d->args->pair, &msg, err);
         if (st != ST_OK)
             return st;
-        if (msg.verb == MSG_ERROR && msg.request == d->trial->trial) {
+        /* 0: the draft could not read what it was sent. */
+        if (msg.verb == MSG_ERROR && (msg.request == d->trial->trial || msg.request == 0)) {
             bool known = msg.error.status > ST_OK && msg.error.status < ST_COUNT;
             return err_set(err, known ? (enum status)msg.error.status : ST_CORRUPT, "draft: %s",
                            msg.error.words);
