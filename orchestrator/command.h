@@ -17,5 +17,6 @@ int command_dataset(int argc, char **argv);
 int command_bench(int argc, char **argv);
 
 extern const char command_version[]; /* "0.1.0" */
+extern const char command_commit[];  /* of the checkout it was built from; "" without one */
 
 #endif

@@ -243,6 +243,7 @@ static enum status write_manifest(struct command *c, struct err *err)
     struct manifest m = {.e = c->e,
                          .machine = &machine,
                          .version = command_version,
+                         .commit = command_commit[0] != '\0' ? command_commit : NULL,
                          .argc = c->argc,
                          .argv = c->argv,
                          .n_layers = c->shape.n_layers,

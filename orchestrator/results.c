@@ -34,7 +34,7 @@ void result_init(struct result *out, const struct trial *t, double prefill_s,
                            .prefill_s = prefill_s};
     out->use = mem_array(t->n_uses, sizeof *out->use);
     memcpy(out->use, t->use, t->n_uses * sizeof *out->use);
-    snprintf(out->reason, sizeof out->reason, "%s", reason != NULL ? reason : "");
+    snprintf(out->reason, sizeof out->reason, "%s", meas == NULL && reason != NULL ? reason : "");
     if (meas == NULL)
         return;
     out->meas = *meas;

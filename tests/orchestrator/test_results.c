@@ -145,7 +145,7 @@ static void every_field_survives_the_file(void **state)
     struct err err = {{0}};
 
     fill(&meas, tokens);
-    result_init(&good, &m->trial[m->n_trials - 1], 3.5, &meas, NULL);
+    result_init(&good, &m->trial[m->n_trials - 1], 3.5, &meas, "words of an earlier wait");
     result_init(&bad, &m->trial[0], 3.5, NULL, "the draft worker\ndied \"early\"");
     assert_int_equal(results_open(&f, path, e, &err), ST_OK);
     assert_int_equal(results_append(f, &good, &err), ST_OK);
