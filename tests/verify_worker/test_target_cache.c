@@ -91,41 +91,50 @@ static void make_rows(float *x, size_t n)
         x[i] = noise();
 }
 
+static float q[MAX_ROWS][TINY_HEADS][D], k[MAX_ROWS][KV][D], v[MAX_ROWS][KV][D];
+static float out[MAX_ROWS][TINY_HEADS][D];
+
+/* The rows of a pass from `base` on; k has been rotated in place. */
+static void keep_rows(uint32_t base, uint32_t n_rows)
+{
+    for (uint32_t i = 0; i < n_rows * KV * D; i++) {
+        uint32_t r = i / (KV * D), h = i / D % KV, d = i % D;
+        exact[0][h][base + r][d] = to_f16(k[r][h][d]);
+        exact[1][h][base + r][d] = to_f16(v[r][h][d]);
+    }
+}
+
+static void compare_row(uint32_t base, uint32_t n_rows, uint32_t r, uint32_t h)
+{
+    double want[D];
+
+    plain_attention(q[r][h], base + r, h / (TINY_HEADS / KV), want);
+    for (int d = 0; d < D; d++)
+        if (!(fabs(out[r][h][d] - want[d]) < 2e-4))
+            fail_msg("row at %u of a pass of %u from %u, head %u: %g, want %g", base + r, n_rows,
+                     base, h, out[r][h][d], want[d]);
+}
+
 /* One pass of random rows through layer 0 (and 1, unchecked), compared. */
 static void pass(struct target_cache *cache, uint32_t n_rows)
 {
-    static float q[MAX_ROWS][TINY_HEADS][D], k[MAX_ROWS][KV][D], v[MAX_ROWS][KV][D];
-    static float out[MAX_ROWS][TINY_HEADS][D];
     struct model_cache face = target_cache_interface(cache);
     uint32_t pos[MAX_ROWS], base = target_cache_end(cache);
 
+    for (uint32_t r = 0; r < n_rows; r++)
+        pos[r] = base + r;
     target_cache_begin(cache, n_rows);
     for (int l = 0; l < TINY_LAYERS; l++) {
         struct model_attend_args args = {l, (int)n_rows, pos, **q, **k, **v, **out};
-        for (uint32_t r = 0; r < n_rows; r++)
-            pos[r] = base + r;
         make_rows(**q, sizeof q / sizeof(float));
         make_rows(**k, sizeof k / sizeof(float));
         make_rows(**v, sizeof v / sizeof(float));
         BENCH_OK(face.attend(face.self, &args, &err));
         if (l > 0)
             continue;
-        /* q and k have been rotated in place. */
-        for (uint32_t r = 0; r < n_rows; r++)
-            for (uint32_t h = 0; h < KV; h++)
-                for (int d = 0; d < D; d++) {
-                    exact[0][h][base + r][d] = to_f16(k[r][h][d]);
-                    exact[1][h][base + r][d] = to_f16(v[r][h][d]);
-                }
-        for (uint32_t r = 0; r < n_rows; r++)
-            for (uint32_t h = 0; h < TINY_HEADS; h++) {
-                double want[D];
-                plain_attention(q[r][h], base + r, h / (TINY_HEADS / KV), want);
-                for (int d = 0; d < D; d++)
-                    if (!(fabs(out[r][h][d] - want[d]) < 2e-4))
-                        fail_msg("row at %u of a pass of %u from %u, head %u: %g, want %g",
-                                 base + r, n_rows, base, h, out[r][h][d], want[d]);
-            }
+        keep_rows(base, n_rows);
+        for (uint32_t i = 0; i < n_rows * TINY_HEADS; i++)
+            compare_row(base, n_rows, i / TINY_HEADS, i % TINY_HEADS);
     }
 }
 
