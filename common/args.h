@@ -3,7 +3,8 @@
  *
  * Options are "--name value" or "--name=value"; ARG_FLAG takes no value.
  * "--help" is always there and wins over mistakes elsewhere on the line; an
- * option that stands twice is refused; after "--" nothing is an option. Flags are the only settings of our programs.
+ * option that stands twice is refused; after "--" nothing is an option. Flags
+ * are the only settings of our programs.
  */
 #ifndef COMMON_ARGS_H
 #define COMMON_ARGS_H

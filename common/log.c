@@ -61,6 +61,10 @@ void log_line(enum log_level level, const char *subsystem, const char *fmt, ...)
     va_end(ap);
     if (n >= (int)sizeof line)
         n = (int)sizeof line - 1;
+    for (int i = 0; i < n; i++) {
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = '?'; /* foreign words must not forge a line */
+    }
     line[n < (int)sizeof line - 1 ? n : (int)sizeof line - 2] = '\n';
     n = n < (int)sizeof line - 1 ? n + 1 : (int)sizeof line - 1;
     if (write(log_state.fd, line, (size_t)n) < 0)

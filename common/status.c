@@ -17,6 +17,16 @@ const char *status_words(enum status st)
     return words[st];
 }
 
+/* Foreign bytes get into words: a file name, a token, a peer's own words. Bytes
+ * of UTF-8 stay. */
+static void keep_to_one_line(struct err *err)
+{
+    for (char *c = err->text; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    }
+}
+
 enum status err_set(struct err *err, enum status st, const char *fmt, ...)
 {
     va_list ap;
@@ -26,6 +36,7 @@ enum status err_set(struct err *err, enum status st, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
+    keep_to_one_line(err);
     return st;
 }
 
@@ -46,5 +57,6 @@ enum status err_in(struct err *err, enum status st, const char *fmt, ...)
     used = strlen(err->text);
     snprintf(err->text + used, sizeof err->text - used, ": %s",
              old[0] != '\0' ? old : status_words(st));
+    keep_to_one_line(err);
     return st;
 }

@@ -33,7 +33,8 @@ enum status {
         ST_COUNT
 };
 
-/* Only text, so that code and words cannot disagree. Zero-initialise it. */
+/* Only text, so that code and words cannot disagree. Zero-initialise it. It is one
+ * line: control characters that get into it become '?'. */
 struct err {
     char text[512];
 };
