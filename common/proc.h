@@ -17,7 +17,7 @@ struct proc {
     pid_t pid; /* 0 when none */
     int pidfd; /* readable when the process has ended; -1 when none */
     char name[32];
-    char log_path[256];
+    char log_path[4096]; /* PATH_MAX: a longer one cannot be opened */
 };
 
 /* ST_NOT_FOUND or ST_IO also where the program itself cannot be run. A NULL

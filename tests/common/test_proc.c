@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "common/clock.h"
@@ -286,6 +287,27 @@ static void test_the_own_directory_holds_this_program(void **state)
     assert_int_equal(proc_self_dir(small, sizeof small, NULL), ST_INVALID);
 }
 
+static void test_a_long_log_path_is_kept_whole(void **state)
+{
+    char dir[] = "/tmp/test_proc_XXXXXX", part[256], inner[300], path[330], how[64];
+    char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)"exit 0", NULL};
+    struct proc p;
+
+    assert_non_null(mkdtemp(dir));
+    memset(part, 'd', 250);
+    part[250] = '\0';
+    snprintf(inner, sizeof inner, "%s/%s", dir, part);
+    snprintf(path, sizeof path, "%s/shell.log", inner);
+    assert_int_equal(mkdir(inner, 0700), 0);
+    assert_int_equal(proc_spawn(&p, "shell", argv, path, NULL), ST_OK);
+    assert_string_equal(p.log_path, path);
+    proc_stop(&p, 5000);
+    assert_true(proc_has_ended(&p, how, sizeof how));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(inner), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void test_the_exit_report_is_one_line_and_the_right_status(void **state)
 {
     struct err err = {{0}};
@@ -323,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_sigterm_and_sigint_ask_for_a_stop),
         cmocka_unit_test(test_a_process_that_dies_with_its_parent_is_asked_to_stop),
         cmocka_unit_test(test_the_own_directory_holds_this_program),
+        cmocka_unit_test(test_a_long_log_path_is_kept_whole),
         cmocka_unit_test(test_the_exit_report_is_one_line_and_the_right_status),
     };
     int n_failed;
