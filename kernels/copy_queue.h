@@ -2,9 +2,10 @@
  * copy_queue.h - the cpu device's copy thread: copies one after the other,
  * paced as a link of a given rate would carry them. For files in kernels/ only.
  *
- * A copy begins when the link is free and the copy is there; byte b of it is
- * not carried before b / rate after the begin. Deadlines are absolute, so an
- * overslept piece does not delay the ones after it.
+ * A copy begins when the link is free and the copy is there; it goes in pieces
+ * of 256 KiB, and none is begun before the bytes ahead of it would be over: a
+ * copy of n bytes ends no earlier than n / rate after its begin. Deadlines are
+ * absolute, so an overslept piece does not delay the ones after it.
  */
 #ifndef KERNELS_COPY_QUEUE_H
 #define KERNELS_COPY_QUEUE_H

@@ -51,8 +51,8 @@ enum status json_tokenizer_read(struct tokenizer *tok, const char *bytes, size_t
                                 struct err *err);
 enum status tiktoken_read(struct tokenizer *tok, const char *bytes, size_t n, struct err *err);
 
-/* Adds a whole token that is cut out of the text as it came; its id is new or
- * that of a piece spelled so. */
+/* Adds a whole token that is cut out of the text as it came. ST_CORRUPT if its id
+ * or its text is in the vocabulary already. */
 enum status tokenizer_add_raw(struct tokenizer *tok, const char *text, int32_t id, struct err *err);
 
 #endif

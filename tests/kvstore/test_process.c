@@ -133,6 +133,46 @@ static void what_a_killed_client_held_is_free_within_a_second(void **state)
     stop_and_look(&store, dir);
 }
 
+/* It may wake up and write at any time, so nobody else may have its pages. */
+static void a_stopped_client_holds_up_nobody_and_keeps_what_it_holds(void **state)
+{
+    struct rundir *dir = NULL;
+    struct msg_stats before = {0}, after = {0};
+    struct proc store, holder;
+    struct kv_client *c;
+    struct msg_seq seq;
+    uint64_t start_ns;
+
+    assert_int_equal(rundir_create(&dir, NULL), ST_OK);
+    start(&store, dir, "memfd", false);
+    c = enter(dir, "watcher");
+    run_role(&holder, "hold", dir);
+    for (int i = 0; i < 1000 && before.n_reservations == 0; i++) {
+        clock_sleep_until(clock_now_ns() + 10000000);
+        assert_int_equal(kv_client_stats(c, &before, NULL), ST_OK);
+    }
+    assert_int_equal(kill(holder.pid, SIGSTOP), 0);
+    start_ns = clock_now_ns();
+    assert_int_equal(kv_client_create(c, &plain_seq, &seq, NULL), ST_OK);
+    fill(c, seq.seq, 3, 9);
+    assert_int_equal(kv_client_drop(c, seq.seq, NULL), ST_OK);
+    assert_int_equal(kv_client_stats(c, &after, NULL), ST_OK);
+    assert_true(clock_seconds_since(start_ns) < 5);
+    assert_int_equal(after.n_reaped_clients, 0);
+    assert_int_equal(after.n_reservations, before.n_reservations);
+    assert_int_equal(after.n_leases, before.n_leases);
+    assert_int_equal(after.free_bytes, before.free_bytes);
+    assert_int_equal(kill(holder.pid, SIGKILL), 0); /* a stopped process dies too */
+    start_ns = clock_now_ns();
+    while (after.n_reaped_clients == 0 && clock_seconds_since(start_ns) < 5)
+        assert_int_equal(kv_client_stats(c, &after, NULL), ST_OK);
+    assert_int_equal(after.n_reservations, 0);
+    assert_int_equal(after.n_leases, 0);
+    proc_stop(&holder, 1000);
+    kv_client_close(c);
+    stop_and_look(&store, dir);
+}
+
 static void clients_outlive_a_killed_store_and_a_new_one_takes_its_place(void **state)
 {
     struct rundir *dir = NULL;
@@ -215,6 +255,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_client_writes_and_another_reads_the_same_bytes),
         cmocka_unit_test(a_flipped_byte_is_named_by_layer_and_page),
         cmocka_unit_test(what_a_killed_client_held_is_free_within_a_second),
+        cmocka_unit_test(a_stopped_client_holds_up_nobody_and_keeps_what_it_holds),
         cmocka_unit_test(clients_outlive_a_killed_store_and_a_new_one_takes_its_place),
         cmocka_unit_test(the_store_ends_when_its_parent_dies),
     };
