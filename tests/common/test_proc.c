@@ -289,14 +289,14 @@ static void test_the_own_directory_holds_this_program(void **state)
 
 static void test_a_long_log_path_is_kept_whole(void **state)
 {
-    char dir[] = "/tmp/test_proc_XXXXXX", part[256], inner[300], path[330], how[64];
+    char base[] = "/tmp/test_proc_XXXXXX", part[256], inner[300], path[330], how[64];
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)"exit 0", NULL};
     struct proc p;
 
-    assert_non_null(mkdtemp(dir));
+    assert_non_null(mkdtemp(base));
     memset(part, 'd', 250);
     part[250] = '\0';
-    snprintf(inner, sizeof inner, "%s/%s", dir, part);
+    snprintf(inner, sizeof inner, "%s/%s", base, part);
     snprintf(path, sizeof path, "%s/shell.log", inner);
     assert_int_equal(mkdir(inner, 0700), 0);
     assert_int_equal(proc_spawn(&p, "shell", argv, path, NULL), ST_OK);
@@ -305,7 +305,7 @@ static void test_a_long_log_path_is_kept_whole(void **state)
     assert_true(proc_has_ended(&p, how, sizeof how));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(inner), 0);
-    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(rmdir(base), 0);
 }
 
 static void test_the_exit_report_is_one_line_and_the_right_status(void **state)
