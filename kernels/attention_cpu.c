@@ -105,7 +105,9 @@ static void merge(struct attention_row *into, const struct attention_row *split,
     if (split->max == -INFINITY)
         return; /* the row sees nothing of this split */
     float max = fmaxf(into->max, split->max);
-    float shrink_old = expf(into->max - max), shrink_new = expf(split->max - max);
+    /* One of the two is e^0; the other's exponential is most of a merge. */
+    float shrink_old = into->max == max ? 1.0f : expf(into->max - max);
+    float shrink_new = split->max == max ? 1.0f : expf(split->max - max);
 
     into->sum = into->sum * shrink_old + split->sum * shrink_new;
     into->max = max;

@@ -1,9 +1,8 @@
 /*
  * The AVX2 page step. Vectors of K and V go through registers once per block of
  * at most TILE_ROWS query rows; a tile is as wide as the registers allow, which
- * hides the latency of its sums. Panels (K) and groups of dimensions (V) are
- * the outer loop, so that a tile's bytes stay in the first cache while the
- * blocks of rows pass.
+ * hides the latency of its sums. A section is passed in parts that stay in the
+ * first cache while the blocks of rows pass.
  */
 #include "kernels/attention_page.h"
 
@@ -13,27 +12,32 @@
 
 enum { KIND_F32, KIND_F16, KIND_INT8, KIND_INT4_K, KIND_INT4_V, KIND_COUNT };
 
-/* Tokens of V between two stores of the sums while there are few rows: V is
- * then read in order, as memory likes it. */
-enum { FEW_ROWS = 3, FEW_ROWS_TOKENS = 16, TILE_ROWS_INT = 4 };
+enum {
+    /* Tokens of V between two stores of the sums while there are few rows: V is
+     * then read in order, as memory likes it. */
+    FEW_ROWS = 3,
+    FEW_ROWS_TOKENS = 16,
+    TILE_ROWS_INT = 5,
+    PART_BYTES = 16 << 10 /* half of a first cache */
+};
 
 /* Shapes (rows, vectors) whose sums and operands fit the 16 registers. */
-#define SHAPES_1(X, kind)        X(kind, 1, 8) X(kind, 1, 4) X(kind, 1, 2) X(kind, 1, 1)
-#define SHAPES_2(X, kind)        X(kind, 2, 4) X(kind, 2, 2) X(kind, 2, 1)
-#define SHAPES_UP2(X, kind, r)   X(kind, r, 2) X(kind, r, 1)
-#define SHAPES_3_4(X, kind)      SHAPES_UP2(X, kind, 3) SHAPES_UP2(X, kind, 4)
-#define SHAPES_5_6(X, kind)      X(kind, 3, 4) SHAPES_UP2(X, kind, 5) SHAPES_UP2(X, kind, 6)
-#define SHAPES_INT(X, kind)      SHAPES_1(X, kind) SHAPES_2(X, kind) SHAPES_3_4(X, kind)
-#define SHAPES_FLOAT(X, kind)    SHAPES_INT(X, kind) SHAPES_5_6(X, kind)
+#define SHAPES_1(X, kind)      X(kind, 1, 8) X(kind, 1, 4) X(kind, 1, 2) X(kind, 1, 1)
+#define SHAPES_2(X, kind)      X(kind, 2, 4) X(kind, 2, 2) X(kind, 2, 1)
+#define SHAPES_UP2(X, kind, r) X(kind, r, 2) X(kind, r, 1)
+#define SHAPES_3_4(X, kind)    SHAPES_UP2(X, kind, 3) SHAPES_UP2(X, kind, 4)
+#define SHAPES_INT(X, kind)                                                                        \
+    SHAPES_1(X, kind) SHAPES_2(X, kind) SHAPES_3_4(X, kind) SHAPES_UP2(X, kind, 5)
+#define SHAPES_FLOAT(X, kind)    SHAPES_INT(X, kind) X(kind, 3, 4) SHAPES_UP2(X, kind, 6)
 #define SHAPES_NIBBLE_1(X, kind) X(kind, 1, 4) SHAPES_UP2(X, kind, 1)
 #define SHAPES_NIBBLE(X, kind)                                                                     \
-    SHAPES_NIBBLE_1(X, kind) SHAPES_UP2(X, kind, 2) X(kind, 3, 1) X(kind, 4, 1)
+    SHAPES_NIBBLE_1(X, kind) SHAPES_UP2(X, kind, 2) X(kind, 3, 1) X(kind, 4, 1) X(kind, 5, 1)
 
 #define CALL_F32(t, r, v)    tile_float(t, r, v, TILE_F32)
 #define CALL_F16(t, r, v)    tile_float(t, r, v, TILE_F16)
-#define CALL_INT8(t, r, v)   tile_int8(t, r, v)
-#define CALL_INT4_K(t, r, v) tile_int4_k(t, r, v)
-#define CALL_INT4_V(t, r, v) tile_int4_v(t, r, v)
+#define CALL_INT8(t, r, v)   tile_int(t, r, v, TILE_INT8)
+#define CALL_INT4_K(t, r, v) tile_int(t, r, v, TILE_INT4_K)
+#define CALL_INT4_V(t, r, v) tile_int(t, r, v, TILE_INT4_V)
 
 #define DEFINE_TILE(kind, r, v)                                                                    \
     static void tile_##kind##_##r##_##v(const struct tile *t)                                      \
@@ -54,7 +58,7 @@ static void (*const TILES[KIND_COUNT][TILE_ROWS + 1][TILE_VECTORS + 1])(const st
 
 /* A product of n rows with n_vectors vectors of a section. */
 struct product {
-    int kind, n_rows;
+    int kind, n_rows, n_blocks; /* n_blocks: run_product sets it */
     uint32_t n_vectors, first_step, end_step;
     const uint32_t *row_end; /* NULL, or the step where each row ends, if before end_step */
     uint32_t c_per_vector;   /* elements of c that one vector of b gives */
@@ -75,22 +79,15 @@ static uint32_t tile_width(int kind, int n_rows, uint32_t n_vectors)
     return width;
 }
 
-/* Rows first .. first + n of the product, vectors from `at`, steps from `from`.
- * The first block of rows touches the next section at the rate at which it
- * reads this one. */
-static struct tile tile_of(const struct product *p, int first, int n, uint32_t at, uint32_t width,
-                           uint32_t from)
+/* Rows first .. first + n of the product, n_tiles tiles from vector `at`, steps
+ * from `from`. */
+static struct tile tile_of(const struct product *p, int first, int n, uint32_t at, uint32_t from)
 {
     struct attention_scratch *scratch = p->scratch;
     struct tile t = {.b = p->b + at * p->next + from * p->step, .step = p->step, .next = p->next};
-    size_t vector = p->is_v ? p->next : p->step;
     bool is_float = p->kind == KIND_F32 || p->kind == KIND_F16;
 
     t.ahead = t.b;
-    if (first == 0) {
-        t.ahead = p->then + p->first_step * p->step + at * (p->end_step - p->first_step) * vector;
-        t.ahead_step = width * vector;
-    }
     for (int r = 0; r < n; r++) {
         int i = first + r;
         float *s = scratch->s + (size_t)i * PAGE_TOKENS;
@@ -111,38 +108,57 @@ static uint32_t row_end(const struct product *p, int row)
     return p->row_end[row];
 }
 
-/* Rows that end early leave the others' tile where the first of them ends. */
-static void run_block(const struct product *p, int first, int n, uint32_t at, uint32_t width)
+/* Rows first .. first + n over vectors at .. at + n_vectors, in tiles of one
+ * width. Rows that end early leave the others' tile where the first of them ends.
+ * The blocks of rows share the touching of the next section, so that it goes on
+ * at the rate at which this one is worked through. */
+static void run_tiles(const struct product *p, int block, uint32_t at, uint32_t n_vectors,
+                      uint32_t width)
 {
+    int first = p->n_rows * block / p->n_blocks, end = p->n_rows * (block + 1) / p->n_blocks;
+    size_t vector = p->is_v ? p->next : p->step, n_steps = p->end_step - p->first_step;
     uint32_t common = p->end_step;
 
-    for (int i = first; i < first + n; i++)
+    for (int i = first; i < end; i++)
         common = row_end(p, i) < common ? row_end(p, i) : common;
     common = common < p->first_step ? p->first_step : common;
-    struct tile t = tile_of(p, first, n, at, width, p->first_step);
+    struct tile t = tile_of(p, first, end - first, at, p->first_step);
+    t.n_tiles = n_vectors / width;
     t.n_steps = common - p->first_step;
+    t.ahead_step = width * vector / (size_t)p->n_blocks;
+    t.ahead = p->then + p->first_step * p->step + at * n_steps * vector +
+              (size_t)block * t.n_tiles * n_steps * t.ahead_step;
     if (t.n_steps > 0)
-        TILES[p->kind][n][width](&t);
-    for (int i = first; i < first + n; i++) {
+        TILES[p->kind][end - first][width](&t);
+    for (int i = first; i < end; i++) {
         if (row_end(p, i) <= common)
             continue;
-        t = tile_of(p, i, 1, at, width, common);
+        t = tile_of(p, i, 1, at, common);
+        t.n_tiles = n_vectors / width;
         t.n_steps = row_end(p, i) - common;
         TILES[p->kind][1][width](&t);
     }
 }
 
-static void run_product(const struct product *p)
+static void run_product(struct product *p)
 {
     int most_rows = p->kind == KIND_F32 || p->kind == KIND_F16 ? TILE_ROWS : TILE_ROWS_INT;
-    int n_blocks = (p->n_rows + most_rows - 1) / most_rows;
-    uint32_t width;
+    size_t vector_bytes = (p->end_step - p->first_step) * (p->is_v ? p->next : p->step);
+    uint32_t part = p->n_vectors;
 
-    for (uint32_t at = 0; at < p->n_vectors; at += width) {
-        width = tile_width(p->kind, (p->n_rows + n_blocks - 1) / n_blocks, p->n_vectors - at);
-        for (int block = 0; block < n_blocks; block++) {
-            int first = p->n_rows * block / n_blocks;
-            run_block(p, first, p->n_rows * (block + 1) / n_blocks - first, at, width);
+    p->n_blocks = (p->n_rows + most_rows - 1) / most_rows;
+    if (p->n_blocks > 1 && part * vector_bytes > PART_BYTES)
+        part = (uint32_t)(PART_BYTES / vector_bytes);
+    for (uint32_t start = 0; start < p->n_vectors; start += part) {
+        uint32_t end = start + part < p->n_vectors ? start + part : p->n_vectors;
+        for (int block = 0; block < p->n_blocks; block++) {
+            int n = p->n_rows * (block + 1) / p->n_blocks - p->n_rows * block / p->n_blocks;
+            for (uint32_t at = start; at < end;) {
+                uint32_t width = tile_width(p->kind, n, end - at);
+                uint32_t n_vectors = (end - at) / width * width;
+                run_tiles(p, block, at, n_vectors, width);
+                at += n_vectors;
+            }
         }
     }
 }
