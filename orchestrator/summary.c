@@ -104,6 +104,32 @@ uint64_t ledger_total(const struct ledger *kv)
     return kv->on_chip + kv->resident + kv->tail + kv->retrieval + kv->staging + kv->draft;
 }
 
+/* Sums first: seconds, link wait taken out of the pass that waited. */
+static void add_round(struct round_ms *sum, const struct msg_result *m)
+{
+    sum->draft += m->draft_s;
+    sum->middle += m->middle_s;
+    sum->verify += m->verify_s - m->link_wait_s;
+    sum->link_wait += m->link_wait_s;
+    sum->messages += m->message_s;
+    sum->other += m->decode_s - m->draft_s - m->middle_s - m->verify_s - m->message_s;
+}
+
+static struct round_ms round_mean(const struct grid *g)
+{
+    struct round_ms sum = {0};
+    double n_rounds = 0, scale;
+    for (uint32_t i = 0; i < g->e->n_seeds * g->e->n_documents; i++) {
+        if (g->at[i] == NULL || !g->at[i]->ok)
+            continue;
+        add_round(&sum, &g->at[i]->meas);
+        n_rounds += g->at[i]->meas.rounds;
+    }
+    scale = n_rounds > 0 ? 1e3 / n_rounds : NAN;
+    return (struct round_ms){sum.draft * scale,     sum.middle * scale,   sum.verify * scale,
+                             sum.link_wait * scale, sum.messages * scale, sum.other * scale};
+}
+
 static void count_cell(struct cell *cell, const struct grid *g)
 {
     for (uint32_t i = 0; i < g->e->n_seeds * g->e->n_documents; i++) {
@@ -129,6 +155,7 @@ static void fill_cell(struct cell *cell, const struct grid *g, const struct grid
     cell->accepted = over_seeds(g, result_accepted);
     cell->ttft_s = over_seeds(g, figure_ttft).mean;
     cell->link_bytes_per_token = over_seeds(g, figure_link_bytes).mean;
+    cell->round = round_mean(g);
     cell->delta = paired(g, reference, false);
     cell->speedup = paired(g, reference, true);
 }

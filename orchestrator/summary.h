@@ -24,6 +24,12 @@ struct ledger {
     uint64_t on_chip, resident, tail, retrieval, staging, draft;
 };
 
+/* Milliseconds of a verification round, over all trials of the cell: where its
+ * time went. `other` is what no phase claims: judging, sealing, bookkeeping. */
+struct round_ms {
+    double draft, middle, verify, link_wait, messages, other;
+};
+
 struct cell {
     bool present;                       /* the study has this method at this point */
     uint32_t n_ok, n_failed, n_missing; /* trials */
@@ -33,6 +39,7 @@ struct cell {
     struct spread delta, speedup;       /* against the study's reference, paired by seed */
     /* One prefill serves all seeds, and the traffic hardly differs by seed: means only. */
     double ttft_s, link_bytes_per_token;
+    struct round_ms round; /* NaN without a round */
     struct ledger kv;
     uint32_t effective_resident;
 };

@@ -78,6 +78,12 @@ static void csv_row(FILE *to, const struct summary *s, uint32_t study, uint32_t 
     }
     csv_number(to, c->ttft_s);
     csv_number(to, c->link_bytes_per_token);
+    csv_number(to, c->round.draft);
+    csv_number(to, c->round.middle);
+    csv_number(to, c->round.verify);
+    csv_number(to, c->round.link_wait);
+    csv_number(to, c->round.messages);
+    csv_number(to, c->round.other);
     fprintf(to, ",%u", c->effective_resident);
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         fprintf(to, ",%llu", (unsigned long long)ledger_part(&c->kv, &ledger_parts[i]));
@@ -90,7 +96,9 @@ void summary_files_csv(FILE *to, const struct summary *s)
     fprintf(to, "study,sweep,point,method,reference,documents,seeds,ok,failed,missing");
     for (size_t i = 0; i < FIGURES; i++)
         fprintf(to, ",%s,%s_std", figures[i].name, figures[i].name);
-    fprintf(to, ",ttft_s,link_bytes_per_token,effective_resident");
+    fprintf(to, ",ttft_s,link_bytes_per_token,round_draft_ms,round_middle_ms,"
+                "round_verify_ms,round_link_wait_ms,round_messages_ms,round_other_ms,"
+                "effective_resident");
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         fprintf(to, ",%s", ledger_parts[i].name);
     fprintf(to, ",simulated_link_gbps\n");
@@ -164,6 +172,15 @@ static json_t *json_spread(struct spread x)
                      json_number_or_null(x.std), "seeds", (int)x.n);
 }
 
+static json_t *json_round(const struct round_ms *r)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "draft", json_number_or_null(r->draft),
+                     "middle", json_number_or_null(r->middle), "verify",
+                     json_number_or_null(r->verify), "link_wait", json_number_or_null(r->link_wait),
+                     "messages", json_number_or_null(r->messages), "other",
+                     json_number_or_null(r->other));
+}
+
 static json_t *json_cell(const struct summary *s, uint32_t study, uint32_t point,
                          enum method method)
 {
@@ -180,6 +197,7 @@ static json_t *json_cell(const struct summary *s, uint32_t study, uint32_t point
         json_object_set_new(cell, figures[i].name, json_spread(figure_of(c, &figures[i])));
     json_object_set_new(cell, "ttft_s", json_number_or_null(c->ttft_s));
     json_object_set_new(cell, "link_bytes_per_token", json_number_or_null(c->link_bytes_per_token));
+    json_object_set_new(cell, "round_ms", json_round(&c->round));
     json_object_set_new(cell, "effective_resident", json_integer(c->effective_resident));
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         json_object_set_new(cell, ledger_parts[i].name,

@@ -281,6 +281,32 @@ static void cost_table(const struct page *p)
     }
 }
 
+static void round_row(const struct page *p, uint32_t point, enum method method)
+{
+    const struct round_ms *r = &cell_of(p, point, method)->round;
+    const double part[] = {r->draft, r->middle, r->verify, r->link_wait, r->messages, r->other};
+    left(p->to, "  ", 2);
+    left(p->to, method_name(method), 16);
+    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
+        char text[FIELD_BYTES];
+        heading_number(part[i], text, sizeof text);
+        right(p->to, text, i == 3 || i == 4 ? 11 : 9);
+    }
+    fputc('\n', p->to);
+}
+
+static void round_table(const struct page *p)
+{
+    table_title(p, "Time of a round, ms: where it went");
+    fprintf(p->to, "  %-16s%9s%9s%9s%11s%11s%9s\n", "method", "draft", "middle", "verify",
+            "link wait", "messages", "other");
+    for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
+        point_line(p, point);
+        for (uint32_t i = 0; i < p->study->n_methods; i++)
+            round_row(p, point, p->study->method[i]);
+    }
+}
+
 static void ledger_row(const struct page *p, uint32_t point, enum method method)
 {
     const struct ledger *kv = &cell_of(p, point, method)->kv;
@@ -345,6 +371,7 @@ static void study_tables(const struct page *p)
             speedup_summary(p);
     }
     cost_table(p);
+    round_table(p);
     ledger_table(p);
     notes(p);
 }

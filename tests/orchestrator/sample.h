@@ -50,13 +50,19 @@ static inline struct matrix *sample_matrix(const struct experiment *e, uint32_t 
     return m;
 }
 
-/* 100 tokens at `tok_per_s`, 10 rounds of which `accepted` proposals stood. */
+/* 100 tokens at `tok_per_s`, 10 rounds of which `accepted` proposals stood; of the
+ * time 10 % draft, 20 % middle, 50 % verify, half of it waiting, 1 % messages. */
 static inline struct msg_result sample_measured(double tok_per_s, uint32_t accepted)
 {
     static int32_t tokens[100];
     return (struct msg_result){.n_tokens = 100,
                                .token = tokens,
                                .decode_s = 100 / tok_per_s,
+                               .draft_s = 10 / tok_per_s,
+                               .middle_s = 20 / tok_per_s,
+                               .verify_s = 50 / tok_per_s,
+                               .link_wait_s = 25 / tok_per_s,
+                               .message_s = 1 / tok_per_s,
                                .rounds = 10,
                                .proposed = 80,
                                .accepted = accepted,

@@ -62,6 +62,20 @@ static const char golden[] =
     "  mspeckv                      2.00         2.5 kB         0           4 of 4\n"
     "  mspeckv_kv_quant             2.00         2.5 kB         4           4 of 4\n"
     "\n"
+    "Time of a round, ms: where it went (2 documents; seeds 1, 2; simulated link 0.25\n"
+    "GB/s)\n"
+    "  method              draft   middle   verify  link wait   messages    other\n"
+    "prefill 1000\n"
+    "  baseline            58.33   116.67   145.83     145.83       5.83   110.83\n"
+    "  vanilla_specdec     45.00    90.00   112.50     112.50       4.50    85.50\n"
+    "  mspeckv             19.26    38.53    48.16      48.16       1.93    36.60\n"
+    "  mspeckv_kv_quant     9.79    19.58    24.48      24.48      0.979    18.60\n"
+    "prefill 2000\n"
+    "  baseline           200.00   400.00   500.00     500.00      20.00   380.00\n"
+    "  vanilla_specdec    125.00   250.00   312.50     312.50      12.50   237.50\n"
+    "  mspeckv             40.00    80.00   100.00     100.00       4.00    76.00\n"
+    "  mspeckv_kv_quant    20.00    40.00    50.00      50.00       2.00    38.00\n"
+    "\n"
     "Device KV bytes, largest trial (2 documents; seeds 1, 2; simulated link 0.25\n"
     "GB/s)\n"
     "                  on-chip resident     tail retrieval  staging    draft    total\n"
@@ -100,6 +114,16 @@ static const char golden[] =
     "resident_layers 4\n"
     "  mspeckv                      1.00         2.5 kB         0           4 of 4\n"
     "  mspeckv_kv_quant             1.00         2.5 kB         4           4 of 4\n"
+    "\n"
+    "Time of a round, ms: where it went (2 documents; seeds 1, 2; simulated link 0.25\n"
+    "GB/s)\n"
+    "  method              draft   middle   verify  link wait   messages    other\n"
+    "resident_layers 0\n"
+    "  mspeckv             19.26    38.53    48.16      48.16       1.93    36.60\n"
+    "  mspeckv_kv_quant    19.58    39.17    48.96      48.96       1.96    37.21\n"
+    "resident_layers 4\n"
+    "  mspeckv             19.26    38.53    48.16      48.16       1.93    36.60\n"
+    "  mspeckv_kv_quant     9.79    19.58    24.48      24.48      0.979    18.60\n"
     "\n"
     "Device KV bytes, largest trial (2 documents; seeds 1, 2; simulated link 0.25\n"
     "GB/s)\n"
@@ -155,7 +179,7 @@ static void every_table_of_a_simulated_link_says_so(void **state)
     for (const char *at = strstr(text, "simulated link"); at != NULL;
          at = strstr(at + 1, "simulated link"))
         n_links++;
-    assert_int_equal(n_tables, 4 + 4);
+    assert_int_equal(n_tables, 5 + 5);
     assert_int_equal(n_links, n_tables);
     free(text);
     text = print_tables(sample_text, 0);
