@@ -17,7 +17,6 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 #define LOG_KV    "kv"
 #define LOG_MSG   "msg"
 #define LOG_MODEL "model"
-#define LOG_LINK  "link"
 #define LOG_RUN   "run"
 
 /* Before this call lines go to stderr at LOG_WARN. `path` NULL keeps stderr;

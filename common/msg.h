@@ -29,8 +29,8 @@ enum {
     MSG_TEXT = 512       /* holds every struct err */
 };
 
-/* Verb, struct word. Replies to store verbs are MSG_REPLY_*; MSG_ERROR answers
- * any request that failed. */
+/* Verb, struct word. A store verb is answered by the verb of what it gives, or
+ * by DONE; MSG_ERROR answers any request that failed. */
 #define MSG_LIST(X)                                                                                \
     X(ERROR, error)                                                                                \
     /* store: worker -> kvstore, and the replies */                                                \
@@ -95,7 +95,7 @@ struct msg_error {
 struct msg_hello {
     uint32_t protocol; /* MSG_VERSION */
     uint64_t door_token;
-    uint32_t page_tokens; /* KV_PAGE_TOKENS of the client */
+    uint32_t page_tokens; /* PAGE_TOKENS of the client's kernels */
     uint32_t layout_id;   /* KV_LAYOUT_ID of the client's kernels; refused if different */
     char client[32];
 };

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <numa.h>
 #include <numaif.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,17 +241,4 @@ double shm_node_share(const struct shm *shm, int node, size_t max_pages)
     free(where);
     free(address);
     return n_known > 0 ? (double)n_here / (double)n_known : -1.0;
-}
-
-int shm_this_node(void)
-{
-    cpu_set_t set;
-
-    if (numa_available() < 0 || sched_getaffinity(0, sizeof set, &set) != 0)
-        return -1;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET((size_t)cpu, &set))
-            return numa_node_of_cpu(cpu);
-    }
-    return -1;
 }

@@ -41,7 +41,5 @@ void shm_release(struct shm *shm); /* a zeroed or released shm is fine; fd 0 nev
 /* Share of pages that lie on `node`, from move_pages over at most max_pages
  * evenly spaced pages; -1 where the kernel cannot tell. */
 double shm_node_share(const struct shm *shm, int node, size_t max_pages);
-/* Node of this process's first CPU; -1 if there is no NUMA here. */
-int shm_this_node(void);
 
 #endif
