@@ -55,17 +55,17 @@ static void a_ticket_is_done_only_after_its_copy(void **state)
     free(from);
 }
 
-/* Never early; late only by what the machine takes from us, so the best of
- * some tries is within a few percent. */
+/* Never early; late only by what the machine takes from us, so one of many tries
+ * is within a few percent, on a busy machine too. */
 static void a_paced_copy_takes_bytes_over_rate(void **state)
 {
-    enum { BYTES = 8 << 20, TRIES = 8 };
+    enum { BYTES = 8 << 20, TRIES = 50 };
     const double gbps = 0.4;
     struct copy_queue *queue = open_queue(gbps);
     char *from = calloc(1, BYTES), *to = calloc(1, BYTES);
     double due = BYTES / (gbps * 1e9), best = INFINITY;
 
-    for (int i = 0; i < TRIES; i++) {
+    for (int i = 0; i < TRIES && best > due * 1.03; i++) {
         uint64_t start = clock_now_ns();
         copy_queue_wait(queue, copy_queue_start(queue, to, from, BYTES));
         double took = clock_seconds_since(start);
@@ -83,13 +83,13 @@ static void a_paced_copy_takes_bytes_over_rate(void **state)
  * microseconds must not add up. */
 static void many_small_copies_keep_the_rate(void **state)
 {
-    enum { N = 400, BYTES = 10000, TRIES = 8 };
+    enum { N = 400, BYTES = 10000, TRIES = 50 };
     const double gbps = 0.1;
     struct copy_queue *queue = open_queue(gbps);
     static char from[BYTES], to[BYTES];
     double due = N * BYTES / (gbps * 1e9), best = INFINITY;
 
-    for (int i = 0; i < TRIES; i++) {
+    for (int i = 0; i < TRIES && best > due * 1.05; i++) {
         uint64_t start = clock_now_ns(), ticket = 0;
         for (int c = 0; c < N; c++)
             ticket = copy_queue_start(queue, to, from, BYTES);
