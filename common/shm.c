@@ -31,11 +31,13 @@ static int not_zero(int fd)
     return moved;
 }
 
-/* The name exists only between these two calls. */
+/* A file of POSIX shared memory that never has a name, so that not even a kill
+ * between two calls leaves one; where the file system cannot do that, a name
+ * that exists only from shm_open to shm_unlink. */
 static int open_posix(void)
 {
     char name[64];
-    int fd = -1;
+    int fd = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
     for (int i = 0; i < NAME_TRIES && fd < 0; i++) {
         snprintf(name, sizeof name, "/mspeckv-%ld-%d", (long)getpid(), i);

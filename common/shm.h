@@ -1,7 +1,8 @@
 /*
  * shm.h - shared memory without a name that could be left behind.
  *
- * SHM_POSIX: shm_open(O_EXCL, 0600), shm_unlink directly after it, then
+ * SHM_POSIX: a nameless file in /dev/shm (O_TMPFILE), or shm_open(O_EXCL, 0600)
+ * with shm_unlink directly after it where that cannot be had; then
  * posix_fallocate (a full /dev/shm is an error here, not a SIGBUS later).
  * SHM_MEMFD: memfd_create, for containers with a small /dev/shm. Peers get the
  * file descriptor over a door.
