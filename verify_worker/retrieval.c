@@ -37,18 +37,34 @@ enum status retrieval_count(uint32_t n_prompt, uint32_t budget, uint32_t chunk, 
     return ST_OK;
 }
 
-/* Marks the n best of score[1..n_chunks), lowest index on ties, and chunk 0. */
+struct scored_chunk {
+    float score;
+    uint32_t chunk;
+};
+
+/* Best first, lower index on ties. */
+static int scored_chunk_cmp(const void *a, const void *b)
+{
+    const struct scored_chunk *x = a, *y = b;
+
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+/* Marks chunk 0 and the n - 1 best of the others. */
 static void choose_chunks(const float *score, uint32_t n_chunks, uint32_t n, bool *chosen)
 {
-    for (uint32_t c = 0; c < n_chunks; c++)
+    struct scored_chunk *order = mem_array(n_chunks, sizeof *order);
+
+    for (uint32_t c = 0; c < n_chunks; c++) {
         chosen[c] = c == 0;
-    for (uint32_t k = 1; k < n; k++) {
-        uint32_t best = 0;
-        for (uint32_t c = 1; c < n_chunks; c++)
-            if (!chosen[c] && (best == 0 || score[c] > score[best]))
-                best = c;
-        chosen[best] = true;
+        order[c] = (struct scored_chunk){score[c], c};
     }
+    qsort(order + 1, n_chunks - 1, sizeof *order, scored_chunk_cmp);
+    for (uint32_t k = 1; k < n; k++)
+        chosen[order[k].chunk] = true;
+    free(order);
 }
 
 static void list_tokens(struct retrieval *r, uint32_t head, const bool *chosen, uint32_t n_chunks)
