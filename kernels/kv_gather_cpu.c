@@ -49,15 +49,17 @@ static void gather_token(const struct gather_job *job, uint32_t h, uint32_t toke
         move_f16(src, token, dst, slot, D);
         return;
     }
-    from->get_k(src, D, token, k);
-    from->get_v(src, D, token, v);
 #if defined(__x86_64__)
-    if (a->format == KV_F16 && job->avx2) {
+    if (a->format == KV_F16 && format != KV_F32 && job->avx2) {
+        kv_row_get_k_avx2(format, src, D, token, k);
+        kv_row_get_v_avx2(format, src, D, token, v);
         kv_row_put_k_avx2(dst, D, slot, k);
         kv_row_put_v_avx2(dst, D, slot, v);
         return;
     }
 #endif
+    from->get_k(src, D, token, k);
+    from->get_v(src, D, token, v);
     to->put_k(dst, D, slot, k);
     to->put_v(dst, D, slot, v);
 }

@@ -44,6 +44,9 @@ static inline struct kv_quant_int4 kv_quant_int4_range(const float *x, uint32_t 
         min = fminf(min, x[(size_t)i * stride]);
         max = fmaxf(max, x[(size_t)i * stride]);
     }
+    /* + 0: which zero is the least of both signs must not matter. */
+    max += 0.0f;
+    min += 0.0f;
     return (struct kv_quant_int4){(max - min) / 15.0f, min};
 }
 

@@ -147,6 +147,55 @@ static void pages_are_sealed_as_the_reference_seals_them(void **state)
         }
 }
 
+/* Channels of zeros of both signs, of one value, of values whose scale
+ * underflows, of halves that round to even, of the largest that are allowed. */
+static float edge_value(uint32_t channel, uint32_t i)
+{
+    static const float largest = 0x1.fffffep125f;
+    switch (channel % 6) {
+    case 0:
+        return i % 3 == 1 ? -0.0f : 0.0f;
+    case 1:
+        return -3.25f;
+    case 2:
+        return (float)(i % 5) * 0x1p-149f;
+    case 3:
+        return (float)((int)(i % 255) - 127) * 0.5f;
+    case 4:
+        return i % 2 ? largest : -largest;
+    default:
+        return i == 77 ? -7.5f : -0.0f;
+    }
+}
+
+static void edges_are_sealed_as_the_reference_seals_them(void **state)
+{
+    enum { D = 40 };
+    struct kv_shape shape = {1, D};
+    float *x = mem_array((size_t)PAGE_TOKENS * D, sizeof *x);
+    void *page = mem_aligned(64, kv_page_bytes(KV_F32, shape));
+    struct device *dev = open_cpu(2, false);
+    struct err err = {{0}};
+
+    for (int by_token = 0; by_token < 2; by_token++)
+        for (int to = KV_INT8; to <= KV_INT4; to++) {
+            size_t bytes = kv_page_bytes((enum kv_format)to, shape);
+            void *want[1] = {kv_guard_open(bytes)}, *got[1] = {kv_guard_open(bytes)};
+            for (uint32_t i = 0; i < PAGE_TOKENS * D; i++)
+                x[i] = by_token ? edge_value(i / D, i % D) : edge_value(i % D, i / D);
+            kv_format_ops(KV_F32)->seal(page, D, x, x);
+            const void *in[1] = {page};
+            struct kv_seal_args a = {want, in, KV_F32, (enum kv_format)to, shape, 1, NULL, NULL};
+            kv_seal_ref(&a);
+            a.out = got;
+            assert_int_equal(device_ops(dev)->kv_seal(dev, &a, &err), ST_OK);
+            compare_pages(want, got, 1, bytes);
+        }
+    device_close(dev);
+    free(page);
+    free(x);
+}
+
 static void gather_one(enum kv_format tail, enum kv_format sealed, enum kv_format to, bool portable)
 {
     enum { PAGES = 6, TOKENS = 200, FIRST = 61, OUT_PAGES = 3 };
@@ -200,6 +249,7 @@ int main(void)
         cmocka_unit_test(rows_are_written_as_the_reference_writes_them),
         cmocka_unit_test(a_written_row_is_read_back),
         cmocka_unit_test(pages_are_sealed_as_the_reference_seals_them),
+        cmocka_unit_test(edges_are_sealed_as_the_reference_seals_them),
         cmocka_unit_test(tokens_are_gathered_from_any_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
