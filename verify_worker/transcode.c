@@ -5,6 +5,9 @@
 #include "common/mem.h"
 #include "kernels/ops.h"
 
+/* Pages of a call: tasks enough for every thread, in a few MB of scratch. */
+enum { TRANSCODE_PAGES = 32 };
+
 double transcode_relative_error(const double error[2])
 {
     return error[1] > 0 ? sqrt(error[0] / error[1]) : -1;
@@ -16,25 +19,32 @@ struct transcode {
     const struct snapshot *snapshot;
     enum kv_format to;
     struct kv_shape shape;
-    void *from_page, *to_page; /* device */
+    void *from_pages, *to_pages; /* device: TRANSCODE_PAGES each, one after the other */
     double k_error[2], v_error[2];
 };
 
-static enum status one_page(struct transcode *t, uint32_t layer, uint32_t page, void *out,
-                            struct err *err)
+/* n pages of a layer to `out`, one after the other; n is at most TRANSCODE_PAGES. */
+static enum status some_pages(struct transcode *t, uint32_t layer, uint32_t first, uint32_t n,
+                              void *out, struct err *err)
 {
     enum kv_format base = (enum kv_format)t->snapshot->head.base_format;
-    const void *from = t->from_page;
-    struct kv_seal_args seal = {&t->to_page, &from, base,       t->to,
-                                t->shape,    1,     t->k_error, t->v_error};
-    enum status st;
+    size_t from_bytes = kv_page_bytes(base, t->shape), to_bytes = kv_page_bytes(t->to, t->shape);
+    const void *from[TRANSCODE_PAGES];
+    void *to[TRANSCODE_PAGES];
+    struct kv_seal_args seal = {to, from, base, t->to, t->shape, (int)n, t->k_error, t->v_error};
+    enum status st = ST_OK;
 
-    st = device_upload(t->dev, t->from_page, snapshot_page(t->snapshot, layer, page),
-                       kv_page_bytes(base, t->shape), err);
+    for (uint32_t i = 0; st == ST_OK && i < n; i++) {
+        void *page = (char *)t->from_pages + i * from_bytes;
+        from[i] = page;
+        to[i] = (char *)t->to_pages + i * to_bytes;
+        st = device_upload(t->dev, page, snapshot_page(t->snapshot, layer, first + i), from_bytes,
+                           err);
+    }
     if (st == ST_OK)
         st = device_ops(t->dev)->kv_seal(t->dev, &seal, err);
     if (st == ST_OK)
-        st = device_download(t->dev, out, t->to_page, kv_page_bytes(t->to, t->shape), err);
+        st = device_download(t->dev, out, t->to_pages, n * to_bytes, err);
     return st;
 }
 
@@ -45,8 +55,10 @@ static enum status all_pages(struct transcode *t, const struct msg_page_map *map
     for (uint32_t i = 0; st == ST_OK && i < map->n_runs; i++) {
         const struct msg_page_run *run = &map->run[i];
         uint8_t *out = (uint8_t *)kv_client_base(t->store) + run->offset;
-        for (uint32_t p = 0; st == ST_OK && p < run->n_pages; p++)
-            st = one_page(t, run->layer, run->first_page + p, out + p * map->page_bytes, err);
+        for (uint32_t p = 0; st == ST_OK && p < run->n_pages; p += TRANSCODE_PAGES) {
+            uint32_t left = run->n_pages - p, n = left < TRANSCODE_PAGES ? left : TRANSCODE_PAGES;
+            st = some_pages(t, run->layer, run->first_page + p, n, out + p * map->page_bytes, err);
+        }
     }
     return st;
 }
@@ -74,23 +86,24 @@ static enum status make_sequence(struct transcode *t, uint64_t *seq, struct err 
                                     .format = t->to,
                                     .page_bytes = kv_page_bytes(t->to, t->shape)};
     struct err ignored = {{0}};
+    size_t from_bytes = kv_page_bytes((enum kv_format)head->base_format, t->shape);
+    uint32_t n_pages = t->snapshot->map.n_pages;
+    uint32_t n_scratch = n_pages < TRANSCODE_PAGES ? n_pages : TRANSCODE_PAGES;
     struct msg_seq made = {0};
     enum status st;
 
-    st = device_alloc(t->dev, DEVICE_SCRATCH,
-                      kv_page_bytes((enum kv_format)head->base_format, t->shape), &t->from_page,
-                      err);
+    st = device_alloc(t->dev, DEVICE_SCRATCH, n_scratch * from_bytes, &t->from_pages, err);
     if (st == ST_OK)
-        st = device_alloc(t->dev, DEVICE_SCRATCH, create.page_bytes, &t->to_page, err);
+        st = device_alloc(t->dev, DEVICE_SCRATCH, n_scratch * create.page_bytes, &t->to_pages, err);
     if (st == ST_OK)
         st = kv_client_create(t->store, &create, &made, err);
-    if (st == ST_OK && t->snapshot->map.n_pages > 0)
-        st = fill_sequence(t, made.seq, t->snapshot->map.n_pages, err);
+    if (st == ST_OK && n_pages > 0)
+        st = fill_sequence(t, made.seq, n_pages, err);
     if (st != ST_OK && made.seq != 0)
         (void)kv_client_drop(t->store, made.seq, &ignored);
-    device_free(t->dev, t->from_page);
-    device_free(t->dev, t->to_page);
-    t->from_page = t->to_page = NULL;
+    device_free(t->dev, t->from_pages);
+    device_free(t->dev, t->to_pages);
+    t->from_pages = t->to_pages = NULL;
     *seq = made.seq;
     return st;
 }

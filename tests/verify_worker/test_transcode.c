@@ -41,9 +41,9 @@ static void plain_errors(const struct snapshot *s, enum kv_format format, double
     out[1] = sqrt(sum[1][0] / sum[1][1]);
 }
 
-static void the_pages_and_errors_are_those_of_the_definition(void **state)
+static void check_pages_and_errors(uint32_t n_pages)
 {
-    uint64_t seq = bench_prefill(&b, 300);
+    uint64_t seq = bench_prefill(&b, n_pages * PAGE_TOKENS + 44);
     struct transcode_set set = {0};
     struct snapshot s;
 
@@ -55,10 +55,10 @@ static void the_pages_and_errors_are_those_of_the_definition(void **state)
         double plain[2];
         get(&set, &s, (enum kv_format)format, &made);
         BENCH_OK(kv_client_acquire(b.client, made.seq, true, &map, &err));
-        assert_int_equal(map.n_pages, 2);
+        assert_int_equal(map.n_pages, n_pages);
         assert_int_equal(map.format, format);
         for (uint32_t l = 0; l < TINY_LAYERS; l++)
-            for (uint32_t i = 0; i < 2; i++) {
+            for (uint32_t i = 0; i < n_pages; i++) {
                 void *page = NULL;
                 kv_client_pages(b.client, &map, l, i, 1, &page);
                 bench_seal(&b, snapshot_page(&s, l, i), (enum kv_format)format, want);
@@ -73,6 +73,13 @@ static void the_pages_and_errors_are_those_of_the_definition(void **state)
     }
     transcode_forget(&set, b.client, seq);
     snapshot_release(&s, b.client);
+}
+
+/* 33: one more than are sealed in one call. */
+static void the_pages_and_errors_are_those_of_the_definition(void **state)
+{
+    check_pages_and_errors(2);
+    check_pages_and_errors(33);
 }
 
 static void a_format_is_made_once_and_goes_with_the_snapshot(void **state)
