@@ -13,8 +13,8 @@
 enum { KIND_F32, KIND_F16, KIND_INT8, KIND_INT4_K, KIND_INT4_V, KIND_COUNT };
 
 enum {
-    /* Tokens of V between two stores of the sums while there are few rows: V is
-     * then read in order, as memory likes it. */
+    /* Tokens of V between two stores of the sums while there are few rows and more
+     * than one tile of dimensions: V is then read in order, as memory likes it. */
     FEW_ROWS = 3,
     FEW_ROWS_TOKENS = 16,
     TILE_ROWS_INT = 5,
@@ -308,7 +308,8 @@ static void shrink_acc(struct attention_row *row, uint32_t head_dim, float shrin
 static void values_float(const struct attention_page *page, struct product *p)
 {
     uint32_t ends[ATTENTION_BLOCK_ROWS], last = 0;
-    uint32_t chunk = p->n_rows <= FEW_ROWS ? FEW_ROWS_TOKENS : PAGE_TOKENS;
+    bool at_once = p->n_rows > FEW_ROWS || p->n_vectors <= TILE_VECTORS;
+    uint32_t chunk = at_once ? PAGE_TOKENS : FEW_ROWS_TOKENS;
 
     for (int i = 0; i < p->n_rows; i++) {
         ends[i] = attention_page_n(page, p->row[i]);
