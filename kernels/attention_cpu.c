@@ -28,6 +28,7 @@ struct attention_job {
     struct device *dev;
     const struct attention_page_ops *ops;
     uint32_t head_dim, n_kv, group, n_splits;
+    uint32_t stride;            /* few: tasks from one of a thread to its next; many: 0 */
     bool alone;                 /* so little work that the caller does it all */
     int block_rows, n_blocks;   /* many: rows of the call per block */
     struct attention_row *rows; /* few: [n_splits, n_kv, n_rows * group] */
@@ -53,6 +54,27 @@ static void rows_start(const struct attention_job *job, uint32_t g, int first_ro
         }
 }
 
+/* What this thread most likely reads after page p of KV head g, in the same
+ * form: the next page, or behind a split the first page of its next task. Only
+ * touched ahead, so a wrong guess costs time and nothing else. */
+static const void *section_after(const struct attention_job *job, uint32_t g, uint32_t p,
+                                 bool sealed)
+{
+    const struct kv_view *view = job->a->view;
+    const void *const *form = sealed ? view->sealed : view->tail;
+    enum kv_format format = sealed ? view->sealed_format : view->tail_format;
+    uint32_t next = p + 1;
+
+    if (job->stride > 0 && next % ATTENTION_SPLIT_PAGES == 0) {
+        g += job->stride;
+        next += g / job->n_kv * ATTENTION_SPLIT_PAGES - ATTENTION_SPLIT_PAGES;
+        g %= job->n_kv;
+    }
+    if (next >= view->n_pages || form[next] == NULL)
+        next = p;
+    return kv_layout_head(form[next], format, view->shape, g);
+}
+
 /* Folds one form of a page into the rows that read that form of it. */
 static void fold_form(const struct attention_job *job, uint32_t g, uint32_t p, bool sealed,
                       struct attention_row *rows, int n, struct attention_scratch *scratch)
@@ -60,14 +82,12 @@ static void fold_form(const struct attention_job *job, uint32_t g, uint32_t p, b
     const struct kv_view *view = job->a->view;
     enum kv_format format = sealed ? view->sealed_format : view->tail_format;
     const void *form = sealed ? view->sealed[p] : view->tail[p];
-    const void *next = p + 1 < view->n_pages ? (sealed ? view->sealed : view->tail)[p + 1] : NULL;
-    struct attention_page page = {
-        .head = kv_layout_head(form, format, view->shape, g),
-        .next = kv_layout_head(next != NULL ? next : form, format, view->shape, g),
-        .format = format,
-        .head_dim = job->head_dim,
-        .first_token = p * PAGE_TOKENS,
-        .scale = job->a->scale};
+    struct attention_page page = {.head = kv_layout_head(form, format, view->shape, g),
+                                  .next = section_after(job, g, p, sealed),
+                                  .format = format,
+                                  .head_dim = job->head_dim,
+                                  .first_token = p * PAGE_TOKENS,
+                                  .scale = job->a->scale};
     struct attention_row *chosen[ATTENTION_BLOCK_ROWS];
     int n_chosen = 0;
 
@@ -232,6 +252,7 @@ static void run_splits(struct attention_job *job)
                        sizeof(struct attention_scratch));
     job->acc = device_cpu_scratch(job->dev, -1);
     job->rows = (struct attention_row *)((char *)job->acc + acc_bytes);
+    job->stride = job->alone ? 1 : (uint32_t)pool_n_threads(device_cpu_pool(job->dev));
     run_tasks(job, (int)(job->n_splits * job->n_kv), split_task);
     run_tasks(job, job->a->n_rows, merge_task);
 }
