@@ -82,14 +82,14 @@ static void on_watch(void *self, const struct msg *msg)
         s->watch.progress(s->watch.self, &msg->progress);
 }
 
-static enum status ask_prefill(struct session *s, enum group_member member, struct msg *out,
-                               struct err *err)
+static enum status ask_prefill(struct session *s, enum group_member member, int stop_at,
+                               struct msg *out, struct err *err)
 {
     struct msg msg = {.verb = MSG_PREFILL};
     struct group_call call = {.member = member,
                               .request = &msg,
                               .want = MSG_PREFILLED,
-                              .stop_at = 1, /* nothing that was measured is lost */
+                              .stop_at = stop_at,
                               .self = s,
                               .watch = on_watch};
 
@@ -99,14 +99,14 @@ static enum status ask_prefill(struct session *s, enum group_member member, stru
     return group_ask(s->group, &call, out, err);
 }
 
-static enum status give_verify(struct session *s, struct err *err)
+static enum status give_verify(struct session *s, int stop_at, struct err *err)
 {
     struct msg answer = {0};
     enum status st;
 
     if (s->snapshot != 0)
         return ST_OK;
-    st = ask_prefill(s, GROUP_VERIFY, &answer, err);
+    st = ask_prefill(s, GROUP_VERIFY, stop_at, &answer, err);
     if (st != ST_OK)
         return st;
     s->snapshot = answer.prefilled.snapshot;
@@ -114,14 +114,14 @@ static enum status give_verify(struct session *s, struct err *err)
     return ST_OK;
 }
 
-static enum status give_draft(struct session *s, struct err *err)
+static enum status give_draft(struct session *s, int stop_at, struct err *err)
 {
     struct msg answer = {0};
     enum status st;
 
     if (s->draft_has_prompt)
         return ST_OK;
-    st = ask_prefill(s, GROUP_DRAFT, &answer, err);
+    st = ask_prefill(s, GROUP_DRAFT, stop_at, &answer, err);
     s->draft_has_prompt = st == ST_OK;
     return st;
 }
@@ -137,10 +137,10 @@ static enum status try_trial(struct session *s, const struct session_trial *c, s
                               .stop_at = c->stop_at,
                               .self = s,
                               .watch = on_watch};
-    enum status st = give_verify(s, err);
+    enum status st = give_verify(s, c->stop_at, err);
 
     if (st == ST_OK && c->trial->method != METHOD_BASELINE)
-        st = give_draft(s, err);
+        st = give_draft(s, c->stop_at, err);
     if (st != ST_OK)
         return st;
     c->trial->snapshot = s->snapshot;
@@ -225,9 +225,10 @@ enum status session_prefill(struct session *s, const struct session_prompt *prom
     forget(s);
     s->prompt = *prompt;
     s->has_prompt = true;
-    st = give_verify(s, err);
+    /* One stop signal ends it: nothing that was measured is lost. */
+    st = give_verify(s, 1, err);
     if (recover(s, st, true, err)) {
-        st = give_verify(s, err);
+        st = give_verify(s, 1, err);
         (void)recover(s, st, false, err);
     }
     *seconds = s->prefill_s;

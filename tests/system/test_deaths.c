@@ -45,14 +45,19 @@ static uint32_t count(const char *text, const char *words)
     return n;
 }
 
+static void await_words(const char *words)
+{
+    for (int i = 0; i < 6000 && strstr(program_output(&p), words) == NULL; i++)
+        usleep(10000);
+    assert_non_null(strstr(program_output(&p), words));
+}
+
 /* Inside the first trial. */
 static void start_and_reach_a_trial(void)
 {
     program_start(&p, "run @/deaths.yaml --out @/run");
     assert_true(program_find(&p, "verify") > 0);
-    for (int i = 0; i < 6000 && strstr(program_output(&p), "300 tokens, seed 1") == NULL; i++)
-        usleep(10000);
-    assert_non_null(strstr(program_output(&p), "300 tokens, seed 1"));
+    await_words("300 tokens, seed 1");
     usleep(150000); /* into its rounds: nothing that a case expects depends on it */
 }
 
@@ -126,16 +131,38 @@ static void a_worker_that_hangs_fails_its_trial_only(void **state)
     assert_true(program_is_gone(&p));
 }
 
+static void expect_one_trial_and_a_summary(void)
+{
+    assert_int_equal(program_wait(&p, 60), 1);
+    assert_non_null(strstr(program_output(&p), "stopped after 1 of 2 trials"));
+    assert_int_equal(count(program_output(&p), "ms/token acc "), 1);
+    assert_true(program_has_file(&p, "run/summary.json"));
+    assert_true(program_is_gone(&p));
+}
+
 static void one_interrupt_finishes_the_trial_and_writes_the_summary(void **state)
 {
     write_study("");
     start_and_reach_a_trial();
     assert_int_equal(kill(p.pid, SIGINT), 0);
-    assert_int_equal(program_wait(&p, 30), 1);
-    assert_non_null(strstr(program_output(&p), "stopped after 1 of 2 trials"));
-    assert_int_equal(count(program_output(&p), "ms/token acc "), 1);
-    assert_true(program_has_file(&p, "run/summary.json"));
-    assert_true(program_is_gone(&p));
+    expect_one_trial_and_a_summary();
+}
+
+/* The draft stands still, so the trial is at its first step: giving it the prompt. */
+static void an_interrupt_at_the_start_of_a_trial_finishes_it_too(void **state)
+{
+    pid_t stopped;
+
+    write_study("");
+    program_start(&p, "run @/deaths.yaml --out @/run");
+    await_words("prefill, document 1");
+    stopped = program_find(&p, "draft");
+    assert_int_equal(kill(stopped, SIGSTOP), 0);
+    await_words("300 tokens, seed 1");
+    assert_int_equal(kill(p.pid, SIGINT), 0);
+    usleep(200000); /* in which the run would end if it took the interrupt amiss */
+    assert_int_equal(kill(stopped, SIGCONT), 0);
+    expect_one_trial_and_a_summary();
 }
 
 static void two_interrupts_stop_now(void **state)
@@ -161,6 +188,7 @@ int main(void)
         CASE(an_orchestrator_killed_while_it_starts_leaves_nothing),
         CASE(a_worker_that_hangs_fails_its_trial_only),
         CASE(one_interrupt_finishes_the_trial_and_writes_the_summary),
+        CASE(an_interrupt_at_the_start_of_a_trial_finishes_it_too),
         CASE(two_interrupts_stop_now),
     };
 
