@@ -9,9 +9,10 @@
 #include "common/proc.h"
 #include "orchestrator/command.h"
 #include "orchestrator/manifest.h"
-#include "orchestrator/memory_plan.h"
 #include "orchestrator/run_folder.h"
 #include "orchestrator/run_heading.h"
+#include "orchestrator/run_plan.h"
+#include "orchestrator/set_words.h"
 #include "orchestrator/study_run.h"
 #include "orchestrator/summary_files.h"
 #include "orchestrator/tables.h"
@@ -22,16 +23,8 @@ struct command {
     int argc;
     char **argv;
     const char *file, *out;
-    const char **set; /* owned array of borrowed words */
-    size_t n_sets;
-    struct experiment *e;
-    struct target_shape shape;
-    struct matrix *matrix;
-    struct tokenizer *tok;
-    struct prompt_source *source;
-    struct memory_plan memory;
-    struct memory_need need;
-    bool speculates;
+    struct set_words words;
+    struct run_plan plan;
     char *folder, *log_dir;
     struct results_file *results;
     struct progress progress;
@@ -40,25 +33,6 @@ struct command {
 };
 
 /* ---- the command line ---- */
-
-/* --set may stand several times, other options once: takes each --set out of
- * the words and leaves the others for args_parse. */
-static enum status take_sets(struct command *c, char **rest, int *n_rest, struct err *err)
-{
-    *n_rest = 0;
-    for (int i = 0; i < c->argc; i++) {
-        if (i > 0 && strncmp(c->argv[i], "--set=", 6) == 0) {
-            c->set[c->n_sets++] = c->argv[i] + 6;
-        } else if (i > 0 && strcmp(c->argv[i], "--set") == 0) {
-            if (i + 1 == c->argc || strncmp(c->argv[i + 1], "--", 2) == 0)
-                return err_set(err, ST_INVALID, "option --set needs a value key=value");
-            c->set[c->n_sets++] = c->argv[++i];
-        } else {
-            rest[(*n_rest)++] = c->argv[i];
-        }
-    }
-    return ST_OK;
-}
 
 static enum status parse(struct command *c, struct err *err)
 {
@@ -77,15 +51,10 @@ static enum status parse(struct command *c, struct err *err)
     };
     const size_t n_spec = sizeof spec / sizeof *spec;
     struct args_rest files = {.item = &c->file, .max_items = 1};
-    char **rest = mem_array((size_t)c->argc + 1, sizeof *rest);
-    int n_rest = 0;
-    enum status st;
+    enum status st = set_words_take(&c->words, c->argc, c->argv, err);
 
-    c->set = mem_array((size_t)c->argc, sizeof *c->set);
-    st = take_sets(c, rest, &n_rest, err);
     if (st == ST_OK)
-        st = args_parse(spec, n_spec, n_rest, rest, &files, err);
-    free(rest);
+        st = args_parse(spec, n_spec, c->words.n_rest, c->words.rest, &files, err);
     if (st == ST_CLOSED)
         args_help(stdout, program, "FILE [--set key=value]... [--out DIR]", spec, n_spec);
     if (st == ST_OK && c->file == NULL)
@@ -96,67 +65,14 @@ static enum status parse(struct command *c, struct err *err)
 
 /* ---- before anything runs ---- */
 
-static uint32_t longest_prefill(const struct matrix *m)
-{
-    uint32_t longest = 0;
-
-    for (uint32_t i = 0; i < m->n_prompts; i++)
-        longest = m->prompt[i].prefill > longest ? m->prompt[i].prefill : longest;
-    return longest;
-}
-
-static enum status read_prompts(struct command *c, struct err *err)
-{
-    const struct prompt_source_args args = {.tok = c->tok,
-                                            .dataset = c->e->dataset,
-                                            .n_documents = c->e->n_documents,
-                                            .document_seed = c->e->document_seed,
-                                            .n_tokens = longest_prefill(c->matrix)};
-    enum status st = prompt_source_open(&c->source, &args, err);
-
-    if (st == ST_OK && (uint32_t)prompt_source_largest(c->source) >= c->shape.n_vocab)
-        st = err_set(err, ST_INVALID,
-                     "%s: its tokenizer gives token %d and its vocabulary is %u: it is of another "
-                     "model",
-                     c->e->target, (int)prompt_source_largest(c->source), c->shape.n_vocab);
-    return st;
-}
-
-static enum status check_memory(struct command *c, struct err *err)
-{
-    struct target_shape draft = {.weight_bytes = 0};
-    enum status st = ST_OK;
-
-    for (uint32_t i = 0; i < c->matrix->n_trials; i++) {
-        struct msg_trial trial = matrix_message(&c->matrix->trial[i], 0);
-        memory_plan_add(&c->memory, &trial);
-        c->speculates = c->speculates || trial.method != METHOD_BASELINE;
-    }
-    if (c->speculates)
-        st = target_shape_draft(&draft, c->e->draft, &c->shape, err);
-    c->need = (struct memory_need){.arena_bytes = memory_plan_arena_bytes(&c->memory, &c->shape),
-                                   .weight_bytes = c->shape.weight_bytes + draft.weight_bytes,
-                                   .posix = strcmp(c->e->arena, "posix") == 0};
-    return st == ST_OK ? memory_plan_check(&c->memory, &c->shape, &c->need, err) : st;
-}
-
 static enum status prepare(struct command *c, struct err *err)
 {
-    enum status st = experiment_read(&c->e, c->file, c->set, c->n_sets, err);
+    struct run_plan *plan = &c->plan;
+    enum status st = experiment_read(&plan->e, c->file, c->words.set, c->words.n_sets, err);
 
     if (st == ST_OK)
-        st = experiment_check_paths(c->e, err);
-    if (st == ST_OK)
-        st = matrix_open(&c->matrix, c->e, err);
-    if (st == ST_OK)
-        st = target_shape_read(&c->shape, c->e->target, err);
-    if (st == ST_OK)
-        st = matrix_check(c->matrix, c->e, c->shape.n_layers, err);
-    if (st == ST_OK)
-        st = tokenizer_open(&c->tok, c->e->target, err);
-    if (st == ST_OK)
-        st = read_prompts(c, err);
-    return st == ST_OK ? check_memory(c, err) : st;
+        st = run_plan_fill(plan, err);
+    return st == ST_OK ? memory_plan_check(&plan->memory, &plan->shape, &plan->need, err) : st;
 }
 
 /* ---- the run ---- */
@@ -167,7 +83,7 @@ static enum status open_folder(struct command *c, struct err *err)
     enum status st;
 
     st = c->out != NULL ? run_folder_take(&c->folder, c->out, err)
-                        : run_folder_make(&c->folder, c->e->out, c->e->name, err);
+                        : run_folder_make(&c->folder, c->plan.e->out, c->plan.e->name, err);
     if (st != ST_OK)
         return err_in(err, st, "run directory");
     c->log_dir = mem_printf("%s/logs", c->folder);
@@ -176,16 +92,16 @@ static enum status open_folder(struct command *c, struct err *err)
     free(path);
     path = mem_printf("%s/results.jsonl", c->folder);
     if (st == ST_OK)
-        st = results_open(&c->results, path, c->e, err);
+        st = results_open(&c->results, path, c->plan.e, err);
     free(path);
     return st;
 }
 
 static enum status open_session(struct command *c, struct err *err)
 {
-    const struct experiment *e = c->e;
+    const struct experiment *e = c->plan.e;
     const struct group_options group = {.target = e->target,
-                                        .draft = c->speculates ? e->draft : NULL,
+                                        .draft = c->plan.speculates ? e->draft : NULL,
                                         .verify_device = e->verify_device,
                                         .draft_device = e->draft_device,
                                         .threads = e->threads,
@@ -193,22 +109,22 @@ static enum status open_session(struct command *c, struct err *err)
                                         .link_value = e->link_value,
                                         .sinks = e->sinks,
                                         .window = e->window,
-                                        .retrieval_tokens = c->memory.retrieval_tokens,
-                                        .f32_base = c->memory.f32_base,
+                                        .retrieval_tokens = c->plan.memory.retrieval_tokens,
+                                        .f32_base = c->plan.memory.f32_base,
                                         .arena = e->arena,
                                         .numa_node = e->numa_node,
-                                        .arena_bytes = c->need.arena_bytes,
+                                        .arena_bytes = c->plan.need.arena_bytes,
                                         .log_dir = c->log_dir};
     struct session_watch watch;
     enum status st;
 
-    progress_init(&c->progress, stderr, isatty(STDERR_FILENO), c->matrix->n_trials);
+    progress_init(&c->progress, stderr, isatty(STDERR_FILENO), c->plan.matrix->n_trials);
     c->run = (struct study_run){.e = e,
-                                .matrix = c->matrix,
-                                .source = c->source,
+                                .matrix = c->plan.matrix,
+                                .source = c->plan.source,
                                 .file = c->results,
                                 .progress = &c->progress};
-    c->run.result = mem_array(c->matrix->n_trials, sizeof *c->run.result);
+    c->run.result = mem_array(c->plan.matrix->n_trials, sizeof *c->run.result);
     watch = study_run_watch(&c->run);
     st = session_open(&c->run.session, &group, &watch, err);
     if (st == ST_OK)
@@ -240,14 +156,14 @@ static enum status write_manifest(struct command *c, struct err *err)
     char *target = NULL, *draft = NULL, *path = mem_printf("%s/manifest.json", c->folder);
     struct msg_welcome store = {0};
     struct machine machine;
-    struct manifest m = {.e = c->e,
+    struct manifest m = {.e = c->plan.e,
                          .machine = &machine,
                          .version = command_version,
                          .commit = command_commit[0] != '\0' ? command_commit : NULL,
                          .argc = c->argc,
                          .argv = c->argv,
-                         .n_layers = c->shape.n_layers,
-                         .arena_kind = c->e->arena,
+                         .n_layers = c->plan.shape.n_layers,
+                         .arena_kind = c->plan.e->arena,
                          .memory_gbps = c->verify.memory_gbps,
                          .link_gbps = c->verify.link_gbps,
                          .link_simulated = c->verify.link_gbps > 0};
@@ -259,9 +175,9 @@ static enum status write_manifest(struct command *c, struct err *err)
     m.numa_node = store.numa_node == UINT32_MAX ? -1 : (int)store.numa_node;
     m.numa_local_share = store.numa_local_share;
     if (st == ST_OK)
-        st = target_shape_fingerprint(&target, c->e->target, err);
-    if (st == ST_OK && c->speculates)
-        st = target_shape_fingerprint(&draft, c->e->draft, err);
+        st = target_shape_fingerprint(&target, c->plan.e->target, err);
+    if (st == ST_OK && c->plan.speculates)
+        st = target_shape_fingerprint(&draft, c->plan.e->draft, err);
     m.target_fingerprint = target;
     m.draft_fingerprint = draft;
     if (st == ST_OK)
@@ -278,7 +194,7 @@ static enum status write_summary(struct command *c, struct err *err)
     struct summary *summary = NULL;
     enum status st;
 
-    summary_open(&summary, c->e, c->run.result, c->run.n_results, c->verify.link_gbps);
+    summary_open(&summary, c->plan.e, c->run.result, c->run.n_results, c->verify.link_gbps);
     tables_print(stdout, summary);
     st = summary_files_write(summary, c->folder, err);
     summary_close(summary);
@@ -290,20 +206,20 @@ static enum status verdict(const struct command *c, struct err *err)
 {
     if (c->run.is_stopped)
         return err_set(err, ST_CLOSED, "stopped after %u of %u trials", c->run.n_results,
-                       c->matrix->n_trials);
+                       c->plan.matrix->n_trials);
     if (c->run.n_failed > 0)
         return err_set(err, ST_IO, "%u of %u trials failed; %s/results.jsonl says why",
-                       c->run.n_failed, c->matrix->n_trials, c->folder);
+                       c->run.n_failed, c->plan.matrix->n_trials, c->folder);
     return ST_OK;
 }
 
 static enum status run(struct command *c, struct err *err)
 {
-    const struct run_heading heading = {.e = c->e,
-                                        .matrix = c->matrix,
+    const struct run_heading heading = {.e = c->plan.e,
+                                        .matrix = c->plan.matrix,
                                         .folder = c->folder,
                                         .verify = &c->verify,
-                                        .arena_bytes = c->need.arena_bytes};
+                                        .arena_bytes = c->plan.need.arena_bytes};
     struct err late = {{0}};
     enum status st = open_session(c, err), summed;
 
@@ -328,13 +244,10 @@ static void release(struct command *c)
     for (uint32_t i = 0; i < c->run.n_results; i++)
         result_release(&c->run.result[i]);
     free(c->run.result);
-    prompt_source_close(c->source);
-    tokenizer_close(c->tok);
-    matrix_close(c->matrix);
-    experiment_free(c->e);
+    run_plan_release(&c->plan);
     free(c->folder);
     free(c->log_dir);
-    free(c->set);
+    set_words_release(&c->words);
     log_close();
 }
 
@@ -359,7 +272,7 @@ int command_run(int argc, char **argv)
     enum status st = parse(&c, &err);
 
     if (st == ST_CLOSED) {
-        free(c.set);
+        set_words_release(&c.words);
         return EXIT_DONE;
     }
     if (st == ST_OK)
