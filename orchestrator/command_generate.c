@@ -86,6 +86,7 @@ static enum status check_prompt(struct generate *g, struct err *err)
 static enum status plan(struct generate *g, struct err *err)
 {
     struct memory_plan memory = {.f32_base = false};
+    struct memory_room room;
     struct memory_need need = {.weight_bytes = g->shape.weight_bytes, .posix = true};
     struct target_shape draft = {.weight_bytes = 0};
     bool speculates = g->opt.method != METHOD_BASELINE;
@@ -117,7 +118,8 @@ static enum status plan(struct generate *g, struct err *err)
                                       .arena_bytes = need.arena_bytes,
                                       .log_dir = g->opt.log_dir,
                                       .logits = g->opt.logits};
-    return st == ST_OK ? memory_plan_check(&memory, &g->shape, &need, err) : st;
+    memory_room_ask(&room);
+    return st == ST_OK ? memory_plan_check(&memory, &g->shape, &need, &room, err) : st;
 }
 
 /* ---- output ---- */

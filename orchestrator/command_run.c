@@ -68,11 +68,14 @@ static enum status parse(struct command *c, struct err *err)
 static enum status prepare(struct command *c, struct err *err)
 {
     struct run_plan *plan = &c->plan;
+    struct memory_room room;
     enum status st = experiment_read(&plan->e, c->file, c->words.set, c->words.n_sets, err);
 
     if (st == ST_OK)
         st = run_plan_fill(plan, err);
-    return st == ST_OK ? memory_plan_check(&plan->memory, &plan->shape, &plan->need, err) : st;
+    memory_room_ask(&room);
+    return st == ST_OK ? memory_plan_check(&plan->memory, &plan->shape, &plan->need, &room, err)
+                       : st;
 }
 
 /* ---- the run ---- */

@@ -1,10 +1,5 @@
 #include "orchestrator/memory_plan.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/statvfs.h>
-
 #include "common/arena_size.h"
 
 /* Verify writes up to MSG_MAX_ROWS tokens past the last one wanted. */
@@ -67,50 +62,39 @@ uint64_t memory_plan_arena_bytes(const struct memory_plan *plan, const struct ta
     return arena_size_round(total + total / 16 + SLACK_BYTES);
 }
 
-/* ---- what there is ---- */
-
-/* UINT64_MAX where the kernel does not say: then nothing is refused. */
-static uint64_t available_bytes(void)
-{
-    FILE *file = fopen("/proc/meminfo", "re");
-    uint64_t kib = 0, found = UINT64_MAX;
-    char line[128];
-
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
-            found = kib * 1024;
-    if (file != NULL)
-        fclose(file);
-    return found;
-}
-
 static double gb(uint64_t bytes)
 {
     return (double)bytes * 1e-9;
 }
 
-enum status memory_plan_check(const struct memory_plan *plan, const struct target_shape *s,
-                              const struct memory_need *need, struct err *err)
+uint64_t memory_plan_device_bytes(const struct memory_plan *plan, const struct target_shape *s)
 {
-    uint64_t base = page_bytes_of(s, base_of(plan)), available = available_bytes();
     uint64_t tokens = (uint64_t)plan->max_prompt + plan->max_generated + MAX_AHEAD + PAGE_TOKENS;
+
     /* Prefill's pages, and later the on-chip and resident copies, are at most
      * all layers in the base format; the retrieval KV comes on top. */
-    uint64_t device = s->n_layers * base * ((tokens + plan->retrieval_tokens) / PAGE_TOKENS + 1);
+    return s->n_layers * page_bytes_of(s, base_of(plan)) *
+           ((tokens + plan->retrieval_tokens) / PAGE_TOKENS + 1);
+}
+
+enum status memory_plan_check(const struct memory_plan *plan, const struct target_shape *s,
+                              const struct memory_need *need, const struct memory_room *room,
+                              struct err *err)
+{
+    uint64_t device = memory_plan_device_bytes(plan, s), available = memory_room_free(room);
     uint64_t total = need->arena_bytes + need->weight_bytes + device;
-    struct statvfs shm;
 
     if (total > available)
         return err_set(err, ST_NO_SPACE,
                        "%u prompt tokens need %.2f GB (arena %.2f, weights %.2f, device KV %.2f) "
-                       "and %.2f GB are available; a shorter prefill would do",
+                       "and %.2f GB are available%s; a shorter prefill would do",
                        plan->max_prompt, gb(total), gb(need->arena_bytes), gb(need->weight_bytes),
-                       gb(device), gb(available));
-    if (need->posix && statvfs("/dev/shm", &shm) == 0 &&
-        need->arena_bytes > (uint64_t)shm.f_bavail * shm.f_frsize)
+                       gb(device), gb(available),
+                       available < room->available_bytes ? " in this control group" : "");
+    if (need->posix && room->has_shm && need->arena_bytes > room->shm_free_bytes)
         return err_set(err, ST_NO_SPACE,
                        "the arena needs %.2f GB and /dev/shm has %.2f GB free; arena: memfd (or "
                        "--set arena=memfd) does not use it",
-                       gb(need->arena_bytes), gb((uint64_t)shm.f_bavail * shm.f_frsize));
+                       gb(need->arena_bytes), gb(room->shm_free_bytes));
     return ST_OK;
 }

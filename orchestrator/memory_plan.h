@@ -13,6 +13,7 @@
 #include "common/msg.h"
 #include "common/status.h"
 #include "kernels/kv_format.h"
+#include "orchestrator/memory_room.h"
 #include "orchestrator/target_shape.h"
 
 struct memory_plan {
@@ -28,6 +29,9 @@ void memory_plan_add(struct memory_plan *plan, const struct msg_trial *trial);
 
 uint64_t memory_plan_arena_bytes(const struct memory_plan *plan, const struct target_shape *shape);
 
+/* The most that the KV on the device takes in any trial. */
+uint64_t memory_plan_device_bytes(const struct memory_plan *plan, const struct target_shape *shape);
+
 struct memory_need {
     uint64_t arena_bytes, weight_bytes;
     bool posix; /* the arena lies in /dev/shm */
@@ -35,6 +39,7 @@ struct memory_need {
 
 /* ST_NO_SPACE, one line with the numbers and the remedy. */
 enum status memory_plan_check(const struct memory_plan *plan, const struct target_shape *shape,
-                              const struct memory_need *need, struct err *err);
+                              const struct memory_need *need, const struct memory_room *room,
+                              struct err *err);
 
 #endif

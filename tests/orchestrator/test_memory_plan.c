@@ -65,19 +65,61 @@ static void f32_pages_make_the_snapshot_f32(void **state)
     assert_true(memory_plan_arena_bytes(&b, &demo) > memory_plan_arena_bytes(&a, &demo));
 }
 
-static void what_cannot_fit_is_refused_with_the_numbers(void **state)
+static const struct memory_room roomy = {.total_bytes = UINT64_C(64) << 30,
+                                         .available_bytes = UINT64_C(60) << 30,
+                                         .limit_bytes = UINT64_MAX,
+                                         .limit_free_bytes = UINT64_MAX,
+                                         .has_shm = true,
+                                         .shm_bytes = UINT64_C(32) << 30,
+                                         .shm_free_bytes = UINT64_C(32) << 30};
+
+static void expect_refusal(const struct memory_room *room, bool posix, const char *words)
 {
     struct msg_trial t = trial_of(METHOD_BASELINE, KV_F16);
     struct memory_plan plan = {.f32_base = false};
-    struct memory_need need = {.arena_bytes = UINT64_C(1) << 30, .weight_bytes = UINT64_C(1) << 60};
+    struct memory_need need = {.arena_bytes = UINT64_C(1) << 30, .posix = posix};
     struct err err = {{0}};
 
     memory_plan_add(&plan, &t);
-    assert_int_equal(memory_plan_check(&plan, &demo, &need, &err), ST_NO_SPACE);
-    assert_non_null(strstr(err.text, "4096 prompt tokens need"));
-    assert_non_null(strstr(err.text, "a shorter prefill would do"));
-    need = (struct memory_need){.arena_bytes = 1 << 20};
-    assert_int_equal(memory_plan_check(&plan, &demo, &need, &err), ST_OK);
+    if (words == NULL) {
+        assert_int_equal(memory_plan_check(&plan, &demo, &need, room, &err), ST_OK);
+        return;
+    }
+    assert_int_equal(memory_plan_check(&plan, &demo, &need, room, &err), ST_NO_SPACE);
+    if (strstr(err.text, words) == NULL)
+        fail_msg("no \"%s\" in: %s", words, err.text);
+}
+
+static void what_cannot_fit_is_refused_with_the_numbers(void **state)
+{
+    struct memory_room room = roomy;
+
+    expect_refusal(&room, true, NULL);
+    room.available_bytes = UINT64_C(1) << 30;
+    expect_refusal(&room, true, "4096 prompt tokens need");
+    expect_refusal(&room, true, "1.07 GB are available; a shorter prefill would do");
+}
+
+static void the_limit_of_a_control_group_counts_like_memory(void **state)
+{
+    struct memory_room room = roomy;
+
+    room.limit_bytes = UINT64_C(8) << 30;
+    room.limit_free_bytes = UINT64_C(1) << 30;
+    expect_refusal(&room, true, "1.07 GB are available in this control group");
+    room.limit_free_bytes = UINT64_C(4) << 30;
+    expect_refusal(&room, true, NULL);
+}
+
+static void only_a_posix_arena_needs_shared_memory_of_the_file_system(void **state)
+{
+    struct memory_room room = roomy;
+
+    room.shm_free_bytes = UINT64_C(64) << 20;
+    expect_refusal(&room, true, "arena: memfd");
+    expect_refusal(&room, false, NULL);
+    room.has_shm = false; /* then the store says what it cannot have */
+    expect_refusal(&room, true, NULL);
 }
 
 int main(void)
@@ -87,6 +129,8 @@ int main(void)
         cmocka_unit_test(the_arena_holds_snapshot_transcoded_copy_and_generated_pages),
         cmocka_unit_test(f32_pages_make_the_snapshot_f32),
         cmocka_unit_test(what_cannot_fit_is_refused_with_the_numbers),
+        cmocka_unit_test(the_limit_of_a_control_group_counts_like_memory),
+        cmocka_unit_test(only_a_posix_arena_needs_shared_memory_of_the_file_system),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
