@@ -7,14 +7,13 @@
 #include "common/args.h"
 #include "kernels/kv_format.h"
 #include "tools/bench/attention_bench.h"
+#include "tools/bench/memory_bench.h"
 
-static const char USAGE[] = "attention [options]";
+static const char USAGE[] = "attention|memory [options]";
 
-static enum status options_parse(struct attention_bench *bench, int argc, char **argv,
-                                 struct err *err)
+static enum status attention_options(struct attention_bench *bench, int argc, char **argv,
+                                     struct err *err)
 {
-    const char *what[1];
-    struct args_rest rest = {what, 1, 0};
     const struct arg_spec spec[] = {
         {"tokens", ARG_INT, &bench->n_tokens, NULL, 1, 1 << 20, NULL, "N",
          "visible tokens of the newest row"},
@@ -29,14 +28,12 @@ static enum status options_parse(struct attention_bench *bench, int argc, char *
          "also chunks of 512 rows over f16 pages"},
     };
     const size_t n_specs = sizeof spec / sizeof *spec;
-    enum status st = args_parse(spec, n_specs, argc, argv, &rest, err);
+    enum status st = args_parse(spec, n_specs, argc, argv, NULL, err);
 
     if (st == ST_CLOSED)
-        args_help(stdout, "mspeckv-bench", USAGE, spec, n_specs);
+        args_help(stdout, "mspeckv-bench", "attention [options]", spec, n_specs);
     if (st != ST_OK)
         return st;
-    if (rest.n_items != 1 || strcmp(what[0], "attention") != 0)
-        return err_set(err, ST_INVALID, "say what to measure: mspeckv-bench %s", USAGE);
     if (bench->head_dim % 8 != 0)
         return err_set(err, ST_INVALID, "--head-dim %d is not a multiple of 8",
                        (int)bench->head_dim);
@@ -46,7 +43,8 @@ static enum status options_parse(struct attention_bench *bench, int argc, char *
     return ST_OK;
 }
 
-int main(int argc, char **argv)
+/* Each runs if its options are right; *is_usage: they are not. */
+static enum status run_attention(int argc, char **argv, bool *is_usage, struct err *err)
 {
     struct attention_bench bench = {.n_tokens = 32768,
                                     .n_heads = 16,
@@ -54,17 +52,48 @@ int main(int argc, char **argv)
                                     .n_threads = 2,
                                     .n_rows = 9,
                                     .n_repeats = 15};
-    struct err err = {{0}};
-    enum status st = options_parse(&bench, argc, argv, &err);
+    enum status st = attention_options(&bench, argc, argv, err);
+
+    *is_usage = st != ST_OK;
+    return st == ST_OK ? attention_bench_run(&bench, err) : st;
+}
+
+static enum status run_memory(int argc, char **argv, bool *is_usage, struct err *err)
+{
+    const char *device = "cpu:0";
+    int64_t n_threads = 0;
+    const struct arg_spec spec[] = {
+        {"device", ARG_STRING, &device, NULL, 0, 0, NULL, "D", "whose memory"},
+        {"threads", ARG_INT, &n_threads, NULL, 0, 1024, NULL, "N", "0: all"},
+    };
+    const size_t n_specs = sizeof spec / sizeof *spec;
+    enum status st = args_parse(spec, n_specs, argc, argv, NULL, err);
 
     if (st == ST_CLOSED)
-        return 0;
-    if (st != ST_OK) {
-        fprintf(stderr, "mspeckv-bench: %s\n", err.text);
-        return 2;
+        args_help(stdout, "mspeckv-bench", "memory [options]", spec, n_specs);
+    *is_usage = st != ST_OK;
+    return st == ST_OK ? memory_bench_run(device, (int)n_threads, err) : st;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    struct err err = {{0}};
+    bool is_usage = true;
+    enum status st;
+
+    if (strcmp(what, "attention") == 0) {
+        st = run_attention(argc - 1, argv + 1, &is_usage, &err);
+    } else if (strcmp(what, "memory") == 0) {
+        st = run_memory(argc - 1, argv + 1, &is_usage, &err);
+    } else if (strcmp(what, "--help") == 0) {
+        args_help(stdout, "mspeckv-bench", USAGE, NULL, 0);
+        st = ST_CLOSED;
+    } else {
+        st = err_set(&err, ST_INVALID, "say what to measure: mspeckv-bench %s", USAGE);
     }
-    st = attention_bench_run(&bench, &err);
-    if (st != ST_OK)
-        fprintf(stderr, "mspeckv-bench: %s\n", err.text);
-    return st == ST_OK ? 0 : 1;
+    if (st == ST_OK || st == ST_CLOSED)
+        return 0;
+    fprintf(stderr, "mspeckv-bench: %s\n", err.text);
+    return is_usage ? 2 : 1;
 }
