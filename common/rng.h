@@ -19,7 +19,8 @@ enum rng_stream {
     RNG_VERIFY_ACCEPT = 4,   /* target: accept test */
     RNG_VERIFY_RESIDUAL = 5, /* target: residual */
     RNG_GUMBEL = 6,          /* coupled: noise per (position, token id) */
-    RNG_TEST = 7
+    RNG_TEST = 7,
+    RNG_WEIGHTS = 8 /* random weights of `mspeckv synth` */
 };
 
 struct rng_block {

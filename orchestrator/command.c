@@ -21,6 +21,8 @@ static const char usage[] =
     "  tokenize --tokenizer DIR_OR_FILE [--decode] text on stdin, token ids on stdout\n"
     "  dataset demo --tokens N --seed S            print the demo text\n"
     "  bench attention                             attention against a plain read\n"
+    "  synth --arch NAME --out DIR                 random weights of a known shape\n"
+    "  convert DIR --out DIR                       PyTorch .bin files to safetensors\n"
     "  build                                       install what is missing, build\n"
     "  test [--full] [--data DIR]                  build and run all tests\n"
     "  help | version                              this text; the version\n"
@@ -57,6 +59,8 @@ static const struct {
     {"tokenize", command_tokenize},
     {"dataset", command_dataset},
     {"bench", command_bench},
+    {"synth", command_synth},
+    {"convert", command_of_script},
     {"build", command_of_script},
     {"test", command_of_script},
     {"help", command_help},
@@ -65,7 +69,7 @@ static const struct {
     {"-h", command_help},
     {"--version", command_say_version},
 };
-enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 9 };
+enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 11 };
 
 int command_main(int argc, char **argv)
 {

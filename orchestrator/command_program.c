@@ -29,3 +29,8 @@ int command_bench(int argc, char **argv)
 {
     return become("bench", argv);
 }
+
+int command_synth(int argc, char **argv)
+{
+    return become("synth", argv);
+}
