@@ -8,13 +8,12 @@
 #include "common/mem.h"
 #include "common/whole_file.h"
 #include "kernels/kv_format.h"
+#include "model/family.h"
 #include "model/json_doc.h"
 #include "model/json_fields.h"
 
-/* Ranges of what can be a dense decoder at all; MAX_LAYERS is what messages can carry
- * (MSG_MAX_LAYERS), MAX_POSITIONS what a float holds exactly. */
+/* Ranges of what can be a dense decoder at all; MAX_POSITIONS is what a float holds exactly. */
 enum {
-    MAX_LAYERS = 256,
     MAX_HEADS = 1024,
     MAX_HIDDEN = 65536,
     MAX_INTERMEDIATE = 1 << 20,
@@ -29,71 +28,35 @@ static enum status refuse(struct json_fields *f, enum status st, const char *wor
     return f->st;
 }
 
-static void check_llama(struct json_fields *f, struct model_config *cfg)
+/* An absent field has the family's default where there is one; a null never has. */
+static uint32_t absent_or(const struct json_fields *f, const char *key, uint32_t family_default,
+                          uint32_t otherwise)
 {
-    cfg->attention_bias = json_fields_bool_or(f, "attention_bias", false);
-    cfg->mlp_bias = json_fields_bool_or(f, "mlp_bias", false);
+    bool absent = json_object_get(f->object, key) == NULL;
+
+    return absent && family_default > 0 ? family_default : otherwise;
 }
 
-/* A config without the key means a window of 4096 in that family: only an explicit null says
- * that every token is seen. */
-static void check_mistral(struct json_fields *f, struct model_config *cfg)
+/* Query heads share KV heads in equal groups. */
+static void read_heads(struct json_fields *f, const struct family *family, struct model_config *cfg)
 {
-    if (!json_is_null(json_object_get(f->object, "sliding_window")))
-        refuse(f, ST_UNSUPPORTED,
-               "MistralForCausalLM is supported only with \"sliding_window\": null");
-}
+    uint32_t fallback;
 
-/* One line per family; check() reads what only that family has. */
-static const struct family {
-    const char *architecture;
-    void (*check)(struct json_fields *f, struct model_config *cfg);
-} families[] = {
-    {"LlamaForCausalLM", check_llama},
-    {"MistralForCausalLM", check_mistral},
-};
-
-static void read_family(struct json_fields *f, struct model_config *cfg)
-{
-    const json_t *list = json_object_get(f->object, "architectures");
-    const char *name = json_string_value(json_array_get(list, 0));
-
-    if (f->st != ST_OK)
-        return;
-    if (name == NULL || json_array_size(list) != 1) {
-        refuse(f, ST_CORRUPT, "architectures must be an array of one name");
-        return;
-    }
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
-        if (strcmp(families[i].architecture, name) != 0)
-            continue;
-        snprintf(cfg->architecture, sizeof cfg->architecture, "%s", name);
-        families[i].check(f, cfg);
-        return;
-    }
-    f->st = err_set(f->err, ST_UNSUPPORTED,
-                    "%s: architecture %s is not supported; LlamaForCausalLM and "
-                    "MistralForCausalLM are",
-                    f->where, json_doc_word(name).text);
-}
-
-static void read_shape(struct json_fields *f, struct model_config *cfg)
-{
-    cfg->hidden = json_fields_u32(f, "hidden_size", 1, MAX_HIDDEN);
-    cfg->intermediate = json_fields_u32(f, "intermediate_size", 1, MAX_INTERMEDIATE);
-    cfg->n_layers = json_fields_u32(f, "num_hidden_layers", 1, MAX_LAYERS);
     cfg->n_heads = json_fields_u32(f, "num_attention_heads", 1, MAX_HEADS);
-    cfg->n_kv_heads = json_fields_u32_or(f, "num_key_value_heads", 1, MAX_HEADS, cfg->n_heads);
-    cfg->n_vocab = json_fields_u32(f, "vocab_size", 1, MAX_VOCAB);
-    cfg->max_positions = json_fields_u32(f, "max_position_embeddings", 1, MAX_POSITIONS);
-    cfg->rms_eps = (float)json_fields_real(f, "rms_norm_eps", 1e-12, 0.1);
-
-    if (f->st == ST_OK && !json_fields_has(f, "head_dim") && cfg->hidden % cfg->n_heads != 0)
+    fallback = absent_or(f, "num_key_value_heads", family_default_kv_heads(family), cfg->n_heads);
+    cfg->n_kv_heads = json_fields_u32_or(f, "num_key_value_heads", 1, MAX_HEADS, fallback);
+    if (f->st == ST_OK && cfg->n_heads % cfg->n_kv_heads != 0)
+        f->st = err_set(f->err, ST_CORRUPT,
+                        "%s: num_key_value_heads %u does not divide num_attention_heads %u",
+                        f->where, cfg->n_kv_heads, cfg->n_heads);
+    fallback = absent_or(f, "head_dim", family_default_head_dim(family), 0);
+    if (f->st == ST_OK && !json_fields_has(f, "head_dim") && fallback == 0 &&
+        cfg->hidden % cfg->n_heads != 0)
         refuse(f, ST_CORRUPT,
                "num_attention_heads does not divide hidden_size and there is no head_dim");
-    cfg->head_dim = json_fields_u32_or(f, "head_dim", 1, MAX_HIDDEN, cfg->hidden / cfg->n_heads);
-    if (f->st == ST_OK && cfg->n_heads % cfg->n_kv_heads != 0)
-        refuse(f, ST_CORRUPT, "num_key_value_heads does not divide num_attention_heads");
+    if (fallback == 0)
+        fallback = cfg->hidden / cfg->n_heads;
+    cfg->head_dim = json_fields_u32_or(f, "head_dim", 1, MAX_HIDDEN, fallback);
     if (f->st == ST_OK &&
         (cfg->head_dim == 0 || cfg->head_dim % 8 != 0 || cfg->head_dim > KV_MAX_HEAD_DIM))
         f->st = err_set(f->err, ST_UNSUPPORTED,
@@ -101,78 +64,15 @@ static void read_shape(struct json_fields *f, struct model_config *cfg)
                         f->where, cfg->head_dim, KV_MAX_HEAD_DIM);
 }
 
-/* Kinds are told by name; `read` takes the kind's own fields. */
-static void read_rope_default(struct json_fields *f, struct model_config *cfg)
+static void read_shape(struct json_fields *f, const struct family *family, struct model_config *cfg)
 {
-    cfg->rope_factor = 1.0;
-}
-
-static void read_rope_linear(struct json_fields *f, struct model_config *cfg)
-{
-    cfg->rope_factor = json_fields_real(f, "factor", 1.0, 1e6);
-}
-
-static const struct rope_name {
-    const char *name;
-    enum rope_kind kind;
-    void (*read)(struct json_fields *f, struct model_config *cfg);
-} rope_names[] = {
-    {"default", ROPE_DEFAULT, read_rope_default},
-    {"linear", ROPE_LINEAR, read_rope_linear},
-};
-
-static void read_rope_kind(struct json_fields *f, struct model_config *cfg, const char *fallback)
-{
-    const char *name = json_fields_text_or(f, "type", fallback);
-
-    name = json_fields_text_or(f, "rope_type", name);
-    if (f->st == ST_OK && name == NULL)
-        refuse(f, ST_CORRUPT, "rope_type is missing");
-    if (f->st != ST_OK)
-        return;
-    for (size_t i = 0; i < sizeof rope_names / sizeof rope_names[0]; i++) {
-        if (strcmp(rope_names[i].name, name) != 0)
-            continue;
-        cfg->rope = rope_names[i].kind;
-        rope_names[i].read(f, cfg);
-        return;
-    }
-    f->st =
-        err_set(f->err, ST_UNSUPPORTED, "%s: rope_type %s is not supported; default and linear are",
-                f->where, json_doc_word(name).text);
-}
-
-static void read_theta(struct json_fields *f, struct model_config *cfg)
-{
-    cfg->rope_theta = json_fields_real_or(f, "rope_theta", 1.0 + 1e-6, 1e15, cfg->rope_theta);
-    /* The rotation covers whole heads only. */
-    if (json_fields_real_or(f, "partial_rotary_factor", 0.0, 1.0, 1.0) != 1.0)
-        refuse(f, ST_UNSUPPORTED, "partial_rotary_factor other than 1 is not supported");
-}
-
-/* rope_parameters (newer) stands before rope_scaling; both may repeat rope_theta. Only the
- * newer form may leave the kind out. */
-static void read_rope(struct json_fields *f, struct model_config *cfg)
-{
-    bool newer = json_fields_has(f, "rope_parameters");
-    const char *key = newer ? "rope_parameters" : "rope_scaling";
-    const json_t *object = json_object_get(f->object, key);
-    char *where = mem_printf("%s: %s", f->where, key);
-    struct json_fields nested = {.object = object, .where = where, .err = f->err};
-
-    cfg->rope_theta = 10000.0;
-    cfg->rope = ROPE_DEFAULT;
-    cfg->rope_factor = 1.0;
-    read_theta(f, cfg);
-    nested.st = f->st;
-    if (json_fields_has(f, key) && !json_is_object(object)) {
-        refuse(&nested, ST_CORRUPT, "is neither an object nor null");
-    } else if (json_fields_has(f, key)) {
-        read_theta(&nested, cfg);
-        read_rope_kind(&nested, cfg, newer ? "default" : NULL);
-    }
-    f->st = nested.st;
-    free(where);
+    cfg->hidden = json_fields_u32(f, "hidden_size", 1, MAX_HIDDEN);
+    cfg->intermediate = json_fields_u32(f, "intermediate_size", 1, MAX_INTERMEDIATE);
+    cfg->n_layers = json_fields_u32(f, "num_hidden_layers", 1, MODEL_MAX_LAYERS);
+    cfg->n_vocab = json_fields_u32(f, "vocab_size", 1, MAX_VOCAB);
+    cfg->max_positions = json_fields_u32(f, "max_position_embeddings", 1, MAX_POSITIONS);
+    cfg->rms_eps = (float)json_fields_real(f, "rms_norm_eps", 1e-12, 0.1);
+    read_heads(f, family, cfg);
 }
 
 static int32_t read_token(struct json_fields *f, const char *key, const json_t *value,
@@ -219,14 +119,18 @@ static void read_config(struct json_fields *f, struct model_config *cfg)
 {
     const char *act = json_fields_text_or(f, "hidden_act", "silu");
 
-    read_family(f, cfg);
+    const struct family *family = family_find(f);
+
+    if (family == NULL)
+        return;
     if (f->st == ST_OK && strcmp(act, "silu") != 0)
         f->st = err_set(f->err, ST_UNSUPPORTED, "%s: hidden_act %s is not supported, silu is",
                         f->where, json_doc_word(act).text);
     if (json_fields_has(f, "quantization_config"))
         refuse(f, ST_UNSUPPORTED, "quantization_config: quantized weights are not supported");
-    read_shape(f, cfg);
-    read_rope(f, cfg);
+    read_shape(f, family, cfg);
+    family_read(family, f, cfg);
+    rope_config_read(&cfg->rope, f, cfg->max_positions);
     cfg->tied = json_fields_bool_or(f, "tie_word_embeddings", false);
     cfg->bos = -1;
     read_special(f, cfg);
@@ -303,4 +207,21 @@ enum status model_config_read(struct model_config *out, const char *dir, struct 
     free(text);
     free(path);
     return st;
+}
+
+uint32_t model_config_window(const struct model_config *cfg, uint32_t layer)
+{
+    CHECK(layer < cfg->n_layers);
+    return cfg->slides[layer] ? cfg->sliding_window : 0;
+}
+
+enum status model_config_check_length(const struct model_config *cfg, uint64_t n_tokens,
+                                      struct err *err)
+{
+    if (cfg->rope.max_positions == 0 || n_tokens <= cfg->rope.max_positions)
+        return ST_OK;
+    return err_set(err, ST_UNSUPPORTED,
+                   "a text of %llu tokens: the model's dynamic rotation is served up to "
+                   "max_position_embeddings = %u",
+                   (unsigned long long)n_tokens, cfg->rope.max_positions);
 }

@@ -117,6 +117,23 @@ static enum status project(const struct forward *fw, const struct weight *weight
     return device_ops(fw->dev)->matmul(fw->dev, &args, err);
 }
 
+/* Every head of q or k on its own; nothing for families without such norms. */
+static enum status normalize_heads(const struct forward *fw, const struct weight *weight, float *x,
+                                   int n_heads, struct err *err)
+{
+    struct rmsnorm_args args = {
+        .out = x,
+        .in = x,
+        .weight = weight->data,
+        .type = weight->type,
+        .n_rows = n_heads,
+        .n_cols = (int)fw->cfg->head_dim,
+        .eps = fw->cfg->rms_eps,
+    };
+
+    return weight->data == NULL ? ST_OK : device_ops(fw->dev)->rmsnorm(fw->dev, &args, err);
+}
+
 /* Keys and values of all rows go to the cache; `wanted` rows of the result are used. */
 static enum status attention_block(const struct forward *fw, const struct model_forward_args *args,
                                    int layer, struct rows wanted, struct err *err)
@@ -144,6 +161,10 @@ static enum status attention_block(const struct forward *fw, const struct model_
         st = project(fw, &w->k, s->k, kv_cols, s->norm, hidden, all, err);
     if (st == ST_OK)
         st = project(fw, &w->v, s->v, kv_cols, s->norm, hidden, all, err);
+    if (st == ST_OK)
+        st = normalize_heads(fw, &w->q_norm, s->q, args->n_rows * (int)fw->cfg->n_heads, err);
+    if (st == ST_OK)
+        st = normalize_heads(fw, &w->k_norm, s->k, args->n_rows * (int)fw->cfg->n_kv_heads, err);
     if (st == ST_OK)
         st = args->cache.attend(args->cache.self, &attend, err);
     if (st == ST_OK)

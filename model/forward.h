@@ -6,7 +6,11 @@
  *   x += Down (silu(Gate m) * Up m)       m = rmsnorm(x) * post_norm
  *   logits = Head (rmsnorm(x) * norm)
  *
- * The residual stream x is f32. q and k go to the cache without positions: rotation is the
+ * Q, K, V, O, Gate, Up and Down add a bias where the family has one; with qk_norm each head of
+ * Q n and K n is normalized over head_dim before it goes on.
+ *
+ * The residual stream x and all activations are f32 whatever the weights' dtype is: of BF16 and
+ * F16 checkpoints only the weights are rounded. q and k go to the cache without positions: rotation is the
  * cache's, which knows at which position a key is to be seen.
  */
 #ifndef MODEL_FORWARD_H

@@ -10,44 +10,99 @@
 /* Positions computed on the host and uploaded at a time: 4096 * 128 floats are 2 MiB. */
 enum { UPLOAD_POSITIONS = 4096, MAX_HALF = KV_MAX_HEAD_DIM / 2 };
 
-static void scale_default(const struct model_config *cfg, double *inv, uint32_t half)
+static const double PI = 3.14159265358979323846;
+
+static void scale_none(const struct rope_config *rope, uint32_t head_dim, const float *power,
+                       float *inv)
 {
 }
 
-static void scale_linear(const struct model_config *cfg, double *inv, uint32_t half)
+static void scale_linear(const struct rope_config *rope, uint32_t head_dim, const float *power,
+                         float *inv)
 {
-    for (uint32_t i = 0; i < half; i++)
-        inv[i] /= cfg->rope_factor;
+    for (uint32_t i = 0; i < head_dim / 2; i++)
+        inv[i] /= (float)rope->factor;
+}
+
+/* The dimension pair, not rounded, that makes `rotations` turns over the original length. */
+static double yarn_dim(const struct rope_config *rope, uint32_t head_dim, double rotations)
+{
+    return head_dim * log(rope->original / (rotations * 2 * PI)) / (2 * log(rope->theta));
+}
+
+static void scale_yarn(const struct rope_config *rope, uint32_t head_dim, const float *power,
+                       float *inv)
+{
+    double low = yarn_dim(rope, head_dim, rope->beta_fast);
+    double high = yarn_dim(rope, head_dim, rope->beta_slow);
+
+    low = fmax(rope->truncate ? floor(low) : low, 0.0);
+    high = fmin(rope->truncate ? ceil(high) : high, head_dim - 1.0);
+    if (low == high)
+        high += 0.001; /* a step instead of a ramp */
+    for (uint32_t i = 0; i < head_dim / 2; i++) {
+        float ramp = ((float)i - (float)low) / (float)(high - low);
+        float keep = 1.0f - fminf(fmaxf(ramp, 0.0f), 1.0f);
+        float slow = 1.0f / ((float)rope->factor * power[i]);
+        inv[i] = slow * (1.0f - keep) + inv[i] * keep;
+    }
+}
+
+static void scale_llama3(const struct rope_config *rope, uint32_t head_dim, const float *power,
+                         float *inv)
+{
+    float low = (float)rope->low_freq, factor = (float)rope->factor;
+    float longest = (float)(rope->original / rope->low_freq);
+    float shortest = (float)(rope->original / rope->high_freq);
+
+    for (uint32_t i = 0; i < head_dim / 2; i++) {
+        float wavelength = 1.0f / inv[i] * (float)(2 * PI);
+        float s = (1.0f / wavelength * (float)rope->original - low) /
+                  (float)(rope->high_freq - rope->low_freq);
+        if (wavelength > longest)
+            inv[i] /= factor;
+        else if (wavelength >= shortest)
+            inv[i] = (1.0f - s) * inv[i] / factor + s * inv[i];
+    }
 }
 
 /* By enum rope_kind. */
-static void (*const scale_by_kind[])(const struct model_config *, double *, uint32_t) = {
-    [ROPE_DEFAULT] = scale_default,
-    [ROPE_LINEAR] = scale_linear,
+static void (*const scale_by_kind[])(const struct rope_config *, uint32_t, const float *,
+                                     float *) = {
+    [ROPE_DEFAULT] = scale_none, [ROPE_LINEAR] = scale_linear, [ROPE_DYNAMIC] = scale_none,
+    [ROPE_YARN] = scale_yarn,    [ROPE_LLAMA3] = scale_llama3,
 };
 
 void rope_tables_inv_freq(const struct model_config *cfg, float *inv_freq)
 {
     uint32_t half = cfg->head_dim / 2;
-    double inv[MAX_HALF];
+    float power[MAX_HALF];
 
     CHECK(half <= MAX_HALF);
-    for (uint32_t i = 0; i < half; i++)
-        inv[i] = pow(cfg->rope_theta, -2.0 * i / cfg->head_dim);
-    scale_by_kind[cfg->rope](cfg, inv, half);
-    for (uint32_t i = 0; i < half; i++)
-        inv_freq[i] = (float)inv[i];
+    for (uint32_t i = 0; i < half; i++) {
+        float exponent = (float)(2 * i) / (float)cfg->head_dim;
+        power[i] = (float)pow((double)(float)cfg->rope.theta, (double)exponent);
+        inv_freq[i] = 1.0f / power[i];
+    }
+    scale_by_kind[cfg->rope.kind](&cfg->rope, cfg->head_dim, power, inv_freq);
 }
 
+/* What a row of the tables is made from. */
+struct rotation {
+    uint32_t half;
+    float factor; /* of cosine and sine */
+    float inv_freq[MAX_HALF];
+};
+
 /* Rows pos0 .. pos0 + n_rows of both tables, in host memory. */
-static void fill_rows(float *cos_rows, float *sin_rows, const float *inv_freq, uint32_t half,
-                      uint32_t pos0, uint32_t n_rows)
+static void fill_rows(const struct rotation *rot, float *cos_rows, float *sin_rows, uint32_t pos0,
+                      uint32_t n_rows)
 {
     for (uint32_t r = 0; r < n_rows; r++) {
-        for (uint32_t i = 0; i < half; i++) {
-            float angle = (float)(pos0 + r) * inv_freq[i];
-            cos_rows[(size_t)r * half + i] = (float)cos((double)angle);
-            sin_rows[(size_t)r * half + i] = (float)sin((double)angle);
+        for (uint32_t i = 0; i < rot->half; i++) {
+            float angle = (float)(pos0 + r) * rot->inv_freq[i];
+            cos_rows[(size_t)r * rot->half + i] = (float)cos((double)angle) * rot->factor;
+            sin_rows[(size_t)r * rot->half + i] = (float)sin((double)angle) * rot->factor;
         }
     }
 }
@@ -55,21 +110,21 @@ static void fill_rows(float *cos_rows, float *sin_rows, const float *inv_freq, u
 static enum status fill_tables(struct rope_tables *tables, struct device *dev,
                                const struct model_config *cfg, struct err *err)
 {
-    uint32_t half = cfg->head_dim / 2;
-    size_t row_bytes = half * sizeof(float);
-    float *rows = mem_array((size_t)2 * UPLOAD_POSITIONS * half, sizeof *rows);
-    float *sin_rows = rows + (size_t)UPLOAD_POSITIONS * half;
-    float inv_freq[MAX_HALF];
+    struct rotation rot = {.half = cfg->head_dim / 2, .factor = (float)cfg->rope.attention_factor};
+    size_t row_bytes = rot.half * sizeof(float);
+    float *rows = mem_array((size_t)2 * UPLOAD_POSITIONS * rot.half, sizeof *rows);
+    float *sin_rows = rows + (size_t)UPLOAD_POSITIONS * rot.half;
     enum status st = ST_OK;
 
-    rope_tables_inv_freq(cfg, inv_freq);
+    rope_tables_inv_freq(cfg, rot.inv_freq);
     for (uint32_t at = 0; st == ST_OK && at < tables->n_positions; at += UPLOAD_POSITIONS) {
         uint32_t left = tables->n_positions - at;
         uint32_t n = left < UPLOAD_POSITIONS ? left : UPLOAD_POSITIONS;
-        fill_rows(rows, sin_rows, inv_freq, half, at, n);
-        st = device_upload(dev, tables->cos + (size_t)at * half, rows, n * row_bytes, err);
+        fill_rows(&rot, rows, sin_rows, at, n);
+        st = device_upload(dev, tables->cos + (size_t)at * rot.half, rows, n * row_bytes, err);
         if (st == ST_OK)
-            st = device_upload(dev, tables->sin + (size_t)at * half, sin_rows, n * row_bytes, err);
+            st = device_upload(dev, tables->sin + (size_t)at * rot.half, sin_rows, n * row_bytes,
+                               err);
     }
     free(rows);
     return st;

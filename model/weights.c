@@ -7,39 +7,46 @@
 #include "kernels/half.h"
 
 /* Sizes that tensors are made of. */
-enum dim { DIM_NONE, DIM_HIDDEN, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB };
+enum dim { DIM_NONE, DIM_HIDDEN, DIM_HEAD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB };
 
 /* Which option of the config gives the tensor a bias. */
-enum bias { BIAS_NEVER, BIAS_ATTENTION, BIAS_MLP };
+enum bias { BIAS_NEVER, BIAS_QKV, BIAS_O, BIAS_MLP };
 
 struct role {
     const char *name; /* within its layer; ".weight" and ".bias" follow */
     size_t offset;    /* of the struct weight */
     enum dim out, in; /* in: DIM_NONE for a vector */
     enum bias bias;
+    bool qk_norm; /* only models with norms of q and k have it */
 };
 
 #define LAYER(field) offsetof(struct weights_layer, field)
 static const struct role layer_roles[] = {
-    {"input_layernorm", LAYER(input_norm), DIM_HIDDEN, DIM_NONE, BIAS_NEVER},
-    {"self_attn.q_proj", LAYER(q), DIM_Q, DIM_HIDDEN, BIAS_ATTENTION},
-    {"self_attn.k_proj", LAYER(k), DIM_KV, DIM_HIDDEN, BIAS_ATTENTION},
-    {"self_attn.v_proj", LAYER(v), DIM_KV, DIM_HIDDEN, BIAS_ATTENTION},
-    {"self_attn.o_proj", LAYER(o), DIM_HIDDEN, DIM_Q, BIAS_ATTENTION},
-    {"post_attention_layernorm", LAYER(post_norm), DIM_HIDDEN, DIM_NONE, BIAS_NEVER},
-    {"mlp.gate_proj", LAYER(gate), DIM_FF, DIM_HIDDEN, BIAS_MLP},
-    {"mlp.up_proj", LAYER(up), DIM_FF, DIM_HIDDEN, BIAS_MLP},
-    {"mlp.down_proj", LAYER(down), DIM_HIDDEN, DIM_FF, BIAS_MLP},
+    {"input_layernorm", LAYER(input_norm), DIM_HIDDEN, DIM_NONE, BIAS_NEVER, false},
+    {"self_attn.q_proj", LAYER(q), DIM_Q, DIM_HIDDEN, BIAS_QKV, false},
+    {"self_attn.k_proj", LAYER(k), DIM_KV, DIM_HIDDEN, BIAS_QKV, false},
+    {"self_attn.v_proj", LAYER(v), DIM_KV, DIM_HIDDEN, BIAS_QKV, false},
+    {"self_attn.o_proj", LAYER(o), DIM_HIDDEN, DIM_Q, BIAS_O, false},
+    {"self_attn.q_norm", LAYER(q_norm), DIM_HEAD, DIM_NONE, BIAS_NEVER, true},
+    {"self_attn.k_norm", LAYER(k_norm), DIM_HEAD, DIM_NONE, BIAS_NEVER, true},
+    {"post_attention_layernorm", LAYER(post_norm), DIM_HIDDEN, DIM_NONE, BIAS_NEVER, false},
+    {"mlp.gate_proj", LAYER(gate), DIM_FF, DIM_HIDDEN, BIAS_MLP, false},
+    {"mlp.up_proj", LAYER(up), DIM_FF, DIM_HIDDEN, BIAS_MLP, false},
+    {"mlp.down_proj", LAYER(down), DIM_HIDDEN, DIM_FF, BIAS_MLP, false},
 };
 #undef LAYER
 enum { N_LAYER_ROLES = sizeof layer_roles / sizeof layer_roles[0] };
 
-static const struct role embed_role = {"model.embed_tokens", offsetof(struct weights, embed),
-                                       DIM_VOCAB, DIM_HIDDEN, BIAS_NEVER};
-static const struct role head_role = {"lm_head", offsetof(struct weights, head), DIM_VOCAB,
-                                      DIM_HIDDEN, BIAS_NEVER};
-static const struct role norm_role = {"model.norm", offsetof(struct weights, norm), DIM_HIDDEN,
-                                      DIM_NONE, BIAS_NEVER};
+static const struct role embed_role = {"model.embed_tokens",
+                                       offsetof(struct weights, embed),
+                                       DIM_VOCAB,
+                                       DIM_HIDDEN,
+                                       BIAS_NEVER,
+                                       false};
+static const struct role head_role = {
+    "lm_head", offsetof(struct weights, head), DIM_VOCAB, DIM_HIDDEN, BIAS_NEVER, false};
+static const struct role norm_role = {
+    "model.norm", offsetof(struct weights, norm), DIM_HIDDEN, DIM_NONE, BIAS_NEVER, false};
 
 /* What the binding of names to roles needs at hand. */
 struct binder {
@@ -53,6 +60,8 @@ static uint64_t dim_size(const struct model_config *cfg, enum dim dim)
     switch (dim) {
     case DIM_HIDDEN:
         return cfg->hidden;
+    case DIM_HEAD:
+        return cfg->head_dim;
     case DIM_Q:
         return (uint64_t)cfg->n_heads * cfg->head_dim;
     case DIM_KV:
@@ -69,7 +78,7 @@ static uint64_t dim_size(const struct model_config *cfg, enum dim dim)
 
 static bool role_has_bias(const struct role *role, const struct model_config *cfg)
 {
-    return (role->bias == BIAS_ATTENTION && cfg->attention_bias) ||
+    return (role->bias == BIAS_QKV && cfg->qkv_bias) || (role->bias == BIAS_O && cfg->o_bias) ||
            (role->bias == BIAS_MLP && cfg->mlp_bias);
 }
 
@@ -147,15 +156,15 @@ static enum status bind_bias(struct binder *b, struct weight *weight, const char
     return st;
 }
 
-/* A bias that the config does not announce would change the output if it were ignored. */
-static enum status check_no_bias(const struct binder *b, const char *name, struct err *err)
+/* A bias or norm that the config does not announce would change the output if it were ignored. */
+static enum status check_absent(const struct binder *b, const char *name, struct err *err)
 {
     size_t index = 0;
 
     if (checkpoint_find(&b->w->ckpt, name, &index) == NULL)
         return ST_OK;
-    return err_set(err, ST_CORRUPT, "%s: tensor %s is there, but the config announces no such bias",
-                   b->w->ckpt.file[index].path, name);
+    return err_set(err, ST_CORRUPT, "%s: tensor %s is there, but this config's %s has none",
+                   b->w->ckpt.file[index].path, name, b->cfg->architecture);
 }
 
 /* Binds `prefix` + the role's name to the struct weight at the role's offset in `base`. */
@@ -168,14 +177,16 @@ static enum status bind_role(struct binder *b, const struct role *role, void *ba
     char *bias = mem_printf("%s%s.bias", prefix, role->name);
     const struct safetensors_entry *entry = NULL;
     size_t index = 0;
-    enum status st =
-        find_tensor(&b->w->ckpt, name, n_out, dim_size(b->cfg, role->in), &entry, &index, err);
+    bool in_force = !role->qk_norm || b->cfg->qk_norm;
+    enum status st = in_force ? find_tensor(&b->w->ckpt, name, n_out, dim_size(b->cfg, role->in),
+                                            &entry, &index, err)
+                              : check_absent(b, name, err);
 
-    if (st == ST_OK) {
+    if (st == ST_OK && in_force) {
         weight->data = b->w->data[index] + entry->begin;
         weight->type = type_of(entry->dtype);
         st = role_has_bias(role, b->cfg) ? bind_bias(b, weight, bias, n_out, err)
-                                         : check_no_bias(b, bias, err);
+                                         : check_absent(b, bias, err);
     }
     free(name);
     free(bias);

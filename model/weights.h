@@ -24,6 +24,8 @@ struct weights_layer {
     struct weight input_norm; /* [hidden] */
     struct weight q, k, v;    /* [Q | KV | KV, hidden] */
     struct weight o;          /* [hidden, Q] */
+    struct weight q_norm;     /* [head_dim]; data NULL without qk_norm */
+    struct weight k_norm;     /* the same */
     struct weight post_norm;  /* [hidden] */
     struct weight gate, up;   /* [F, hidden] */
     struct weight down;       /* [hidden, F] */

@@ -186,6 +186,9 @@ enum status prefill_run(const struct prefill_args *args, uint64_t *seq, uint64_t
     enum status st;
 
     CHECK(args->n_tokens > 0);
+    st = model_config_check_length(model_config(args->model), args->n_tokens, err);
+    if (st != ST_OK)
+        return st;
     st = prefill_open(&p, err);
     if (st == ST_OK)
         st = run_chunks(&p, err);

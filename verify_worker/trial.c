@@ -98,6 +98,8 @@ static enum status trial_open(struct trial *t, struct err *err)
     if (st == ST_OK && s->n_prompt != t->snapshot.head.n_tokens)
         st = err_set(err, ST_INVALID, "snapshot %llu holds %u tokens, the trial's prompt has %u",
                      (unsigned long long)s->snapshot, t->snapshot.head.n_tokens, s->n_prompt);
+    if (st == ST_OK)
+        st = model_config_check_length(t->cfg, (uint64_t)s->n_prompt + s->gen_len, err);
     if (st != ST_OK)
         return st;
     t->max_tokens = t->snapshot.head.n_tokens + s->gen_len + MSG_MAX_ROWS;

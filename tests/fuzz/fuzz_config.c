@@ -9,7 +9,10 @@ static void check_config(const struct model_config *cfg)
     CHECK(cfg->n_layers >= 1 && cfg->n_layers <= 256);
     CHECK(cfg->n_kv_heads >= 1 && cfg->n_heads % cfg->n_kv_heads == 0);
     CHECK(cfg->head_dim >= 8 && cfg->head_dim <= 256 && cfg->head_dim % 8 == 0);
-    CHECK(cfg->rms_eps > 0 && cfg->rope_factor >= 1 && cfg->rope_theta > 1);
+    CHECK(cfg->rms_eps > 0 && cfg->rope.factor >= 1 && cfg->rope.theta > 1);
+    CHECK(cfg->rope.attention_factor > 0 && cfg->rope.kind <= ROPE_LLAMA3);
+    for (uint32_t l = 0; l < cfg->n_layers; l++)
+        CHECK(model_config_window(cfg, l) <= cfg->sliding_window);
     CHECK(cfg->n_eos <= MODEL_MAX_EOS);
     for (uint32_t i = 0; i < cfg->n_eos; i++)
         CHECK(cfg->eos[i] >= 0 && (uint32_t)cfg->eos[i] < cfg->n_vocab);

@@ -31,23 +31,24 @@ static inline float *flat_cache_row(const struct flat_cache *c, float *side, int
 static inline void flat_cache_head(const struct flat_cache *c, int layer, uint32_t pos,
                                    uint32_t head, const float *q, float *out)
 {
-    uint32_t d = c->cfg->head_dim;
+    uint32_t d = c->cfg->head_dim, window = model_config_window(c->cfg, (uint32_t)layer);
+    uint32_t first = window > 0 && pos + 1 > window ? pos + 1 - window : 0;
     size_t at = (size_t)(head / (c->cfg->n_heads / c->cfg->n_kv_heads)) * d;
     double *p = calloc((size_t)pos + 1, sizeof *p);
     double max = -INFINITY, sum = 0;
 
-    for (uint32_t t = 0; t <= pos; t++) {
+    for (uint32_t t = first; t <= pos; t++) {
         const float *k = flat_cache_row(c, c->k, layer, t) + at;
         for (uint32_t i = 0; i < d; i++)
             p[t] += (double)q[i] * k[i];
         p[t] /= sqrt((double)d);
         max = p[t] > max ? p[t] : max;
     }
-    for (uint32_t t = 0; t <= pos; t++)
+    for (uint32_t t = first; t <= pos; t++)
         sum += p[t] = exp(p[t] - max);
     for (uint32_t i = 0; i < d; i++) {
         double acc = 0;
-        for (uint32_t t = 0; t <= pos; t++)
+        for (uint32_t t = first; t <= pos; t++)
             acc += p[t] * flat_cache_row(c, c->v, layer, t)[at + i];
         out[i] = (float)(acc / sum);
     }

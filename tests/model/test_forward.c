@@ -75,13 +75,33 @@ static void plain_rotate(double *x, int n_heads, int pos)
     }
 }
 
+/* All layers of a Mistral, the last of a Qwen. */
+static bool plain_slides(const struct tiny *m, int layer)
+{
+    return m->window > 0 && (tiny_is(m, "MistralForCausalLM") || layer == TINY_LAYERS - 1);
+}
+
+static void plain_norm_heads(struct tiny *m, int layer, const char *name, double *x, int n_heads)
+{
+    const float *w = tensor(m, layer, name, "weight");
+
+    for (int h = 0; w != NULL && h < n_heads; h++) {
+        double sum = 0;
+        for (int i = 0; i < TINY_HEAD_DIM; i++)
+            sum += x[h * TINY_HEAD_DIM + i] * x[h * TINY_HEAD_DIM + i];
+        for (int i = 0; i < TINY_HEAD_DIM; i++)
+            x[h * TINY_HEAD_DIM + i] *= w[i] / sqrt(sum / TINY_HEAD_DIM + 1e-5);
+    }
+}
+
 static void plain_attend(struct plain *p, int layer, int pos, const double *q, double *out)
 {
     for (int h = 0; h < TINY_HEADS; h++) {
         int at = h / (TINY_HEADS / TINY_KV_HEADS) * TINY_HEAD_DIM;
+        int first = plain_slides(p->m, layer) ? pos - (int)p->m->window + 1 : 0;
         double sum = 0;
         memset(out + h * TINY_HEAD_DIM, 0, TINY_HEAD_DIM * sizeof *out);
-        for (int t = 0; t <= pos; t++) {
+        for (int t = first < 0 ? 0 : first; t <= pos; t++) {
             double s = 0;
             for (int i = 0; i < TINY_HEAD_DIM; i++)
                 s += q[h * TINY_HEAD_DIM + i] * p->k[layer][t][at + i];
@@ -103,6 +123,8 @@ static void plain_layer(struct plain *p, int l, int pos, double *x)
     plain_linear(p->m, l, "self_attn.q_proj", norm, TINY_HIDDEN, q, Q_COLS);
     plain_linear(p->m, l, "self_attn.k_proj", norm, TINY_HIDDEN, p->k[l][pos], KV_COLS);
     plain_linear(p->m, l, "self_attn.v_proj", norm, TINY_HIDDEN, p->v[l][pos], KV_COLS);
+    plain_norm_heads(p->m, l, "self_attn.q_norm", q, TINY_HEADS);
+    plain_norm_heads(p->m, l, "self_attn.k_norm", p->k[l][pos], TINY_KV_HEADS);
     plain_rotate(q, TINY_HEADS, pos);
     plain_rotate(p->k[l][pos], TINY_KV_HEADS, pos);
     plain_attend(p, l, pos, q, attended);
@@ -148,14 +170,14 @@ struct fixture {
     struct flat_cache cache;
 };
 
-static void set_up(struct fixture *f, bool tied, bool attention_bias, bool mlp_bias)
+static void set_up_as(struct fixture *f, const struct tiny *kind)
 {
     struct device_options opt = {.n_threads = 2};
     struct err err = {{0}};
 
     memset(f, 0, sizeof *f);
-    f->m = (struct tiny){
-        .seed = 77, .tied = tied, .attention_bias = attention_bias, .mlp_bias = mlp_bias};
+    f->m = *kind;
+    f->m.seed = 77;
     f->dir = temp_dir_make();
     tiny_make(&f->m);
     tiny_write(&f->m, &f->dir);
@@ -163,6 +185,13 @@ static void set_up(struct fixture *f, bool tied, bool attention_bias, bool mlp_b
     if (model_open(&f->model, f->dev, f->dir.path, &err) != ST_OK)
         fail_msg("%s", err.text);
     assert_int_equal(flat_cache_init(&f->cache, f->model, N_TOKENS, &err), ST_OK);
+}
+
+static void set_up(struct fixture *f, bool tied, bool attention_bias, bool mlp_bias)
+{
+    struct tiny kind = {.tied = tied, .attention_bias = attention_bias, .mlp_bias = mlp_bias};
+
+    set_up_as(f, &kind);
 }
 
 static void tear_down(struct fixture *f)
@@ -184,22 +213,44 @@ static void run(struct fixture *f, int rows, float *logits)
         fail_msg("%s", err.text);
 }
 
+static void check_plain(const struct tiny *kind)
+{
+    static double want[N_TOKENS][TINY_VOCAB];
+    static float got[N_TOKENS][TINY_VOCAB];
+    struct fixture f;
+
+    set_up_as(&f, kind);
+    plain_run(&f.m, want);
+    run(&f, N_TOKENS, &got[0][0]);
+    for (int t = 0; t < N_TOKENS; t++) {
+        for (int i = 0; i < TINY_VOCAB; i++)
+            /* logits of size 1 to 10 after some 20 f32 products and sums: 1e-6 each */
+            assert_close(got[t][i], want[t][i], 5e-5);
+    }
+    tear_down(&f);
+}
+
 static void logits_are_those_of_plain_loops(void **state)
 {
     for (int kind = 0; kind < 8; kind++) {
-        static double want[N_TOKENS][TINY_VOCAB];
-        static float got[N_TOKENS][TINY_VOCAB];
-        struct fixture f;
-        set_up(&f, kind & 1, kind & 2, kind & 4);
-        plain_run(&f.m, want);
-        run(&f, N_TOKENS, &got[0][0]);
-        for (int t = 0; t < N_TOKENS; t++) {
-            for (int i = 0; i < TINY_VOCAB; i++)
-                /* logits of size 1 to 10 after some 20 f32 products and sums: 1e-6 each */
-                assert_close(got[t][i], want[t][i], 5e-5);
-        }
-        tear_down(&f);
+        struct tiny tiny = {.tied = kind & 1, .attention_bias = kind & 2, .mlp_bias = kind & 4};
+        check_plain(&tiny);
     }
+}
+
+static void every_family_gives_the_logits_of_plain_loops(void **state)
+{
+    static const struct tiny kinds[] = {
+        {.architecture = "MistralForCausalLM"},
+        {.architecture = "MistralForCausalLM", .window = 7, .tied = true},
+        {.architecture = "Qwen2ForCausalLM"},
+        {.architecture = "Qwen2ForCausalLM", .window = 1},
+        {.architecture = "Qwen3ForCausalLM", .tied = true},
+        {.architecture = "Qwen3ForCausalLM", .attention_bias = true, .window = 44},
+    };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        check_plain(&kinds[i]);
 }
 
 static void logits_do_not_depend_on_the_number_of_rows(void **state)
@@ -320,6 +371,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_plain_loops),
+        cmocka_unit_test(every_family_gives_the_logits_of_plain_loops),
         cmocka_unit_test(logits_do_not_depend_on_the_number_of_rows),
         cmocka_unit_test(only_the_wanted_logits_are_written),
         cmocka_unit_test(a_token_outside_the_vocabulary_is_refused),

@@ -126,7 +126,8 @@ static void a_model_that_stores_only_its_head_gives_the_golden_logits_and_ids(vo
     check_stored("hf-story-infinitensor", "story-656K");
 }
 
-static void linear_rope_scaling_gives_the_golden_logits_and_ids(void **state)
+/* stories260K with another rotation than it was trained with. */
+static void check_scaled(const char *scaling, const char *golden)
 {
     static const char from[] = "\"rope_scaling\": null";
     struct temp_dir dir = temp_dir_make();
@@ -142,14 +143,31 @@ static void linear_rope_scaling_gives_the_golden_logits_and_ids(void **state)
     at = strstr(text, from);
     assert_non_null(at);
     *at = '\0';
-    snprintf(edited, sizeof edited, "%s\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0}%s",
-             text, at + strlen(from));
+    snprintf(edited, sizeof edited, "%s\"rope_scaling\": {%s}%s", text, scaling, at + strlen(from));
     temp_dir_text(&dir, "config.json", edited);
     snprintf(path, sizeof path, "%s/hf-stories260K/model.safetensors", TEST_DATA_DIR);
     snprintf(link_path, sizeof link_path, "%s/model.safetensors", dir.path);
     assert_int_equal(symlink(path, link_path), 0);
-    check_model(dir.path, "stories260K-linear4");
+    check_model(dir.path, golden);
     temp_dir_remove(&dir);
+}
+
+static void linear_rope_scaling_gives_the_golden_logits_and_ids(void **state)
+{
+    check_scaled("\"type\": \"linear\", \"factor\": 4.0", "stories260K-linear4");
+}
+
+static void yarn_rope_scaling_gives_the_golden_logits_and_ids(void **state)
+{
+    check_scaled("\"type\": \"yarn\", \"factor\": 8.0, \"original_max_position_embeddings\": 512",
+                 "stories260K-yarn8");
+}
+
+static void llama3_rope_scaling_gives_the_golden_logits_and_ids(void **state)
+{
+    check_scaled("\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, "
+                 "\"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 512",
+                 "stories260K-llama3");
 }
 
 int main(void)
@@ -159,6 +177,8 @@ int main(void)
         cmocka_unit_test(llama2xs_gives_the_golden_logits_and_ids),
         cmocka_unit_test(a_model_that_stores_only_its_head_gives_the_golden_logits_and_ids),
         cmocka_unit_test(linear_rope_scaling_gives_the_golden_logits_and_ids),
+        cmocka_unit_test(yarn_rope_scaling_gives_the_golden_logits_and_ids),
+        cmocka_unit_test(llama3_rope_scaling_gives_the_golden_logits_and_ids),
     };
     char path[512];
 

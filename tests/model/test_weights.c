@@ -201,7 +201,53 @@ static void a_bias_that_the_config_does_not_announce_is_refused(void **state)
 
     set_up(&f, true, false);
     tiny_add(&f.m, "model.layers.1.self_attn.q_proj.bias", 32, 0);
-    refuse(&f, ST_CORRUPT, "model.layers.1.self_attn.q_proj.bias", "announces no such bias");
+    refuse(&f, ST_CORRUPT, "model.layers.1.self_attn.q_proj.bias",
+           "this config's LlamaForCausalLM has none");
+    tear_down(&f);
+}
+
+static void norms_of_q_and_k_are_bound_where_the_family_has_them(void **state)
+{
+    struct weights w = {0};
+    struct err err = {{0}};
+    struct fixture f;
+
+    set_up(&f, true, false);
+    tiny_release(&f.m);
+    f.m.architecture = "Qwen3ForCausalLM";
+    tiny_make(&f.m);
+    assert_int_equal(open_weights(&f, &w, &err), ST_OK);
+    assert_true(first_of(&w.layer[1].q_norm) ==
+                tiny_find(&f.m, "model.layers.1.self_attn.q_norm.weight")->value[0]);
+    assert_true(first_of(&w.layer[1].k_norm) ==
+                tiny_find(&f.m, "model.layers.1.self_attn.k_norm.weight")->value[0]);
+    weights_release(&w);
+    strcpy(tiny_find(&f.m, "model.layers.0.self_attn.k_norm.weight")->name, "x");
+    refuse(&f, ST_CORRUPT, "model.layers.0.self_attn.k_norm.weight", "missing");
+    strcpy(tiny_find(&f.m, "x")->name, "model.layers.0.self_attn.k_norm.weight");
+    f.m.architecture = NULL;
+    refuse(&f, ST_CORRUPT, "model.layers.0.self_attn.q_norm.weight", "has none");
+    tear_down(&f);
+}
+
+static void a_qwen2_has_biases_of_q_k_and_v_alone(void **state)
+{
+    struct weights w = {0};
+    struct err err = {{0}};
+    struct fixture f;
+
+    set_up(&f, true, false);
+    tiny_release(&f.m);
+    f.m.architecture = "Qwen2ForCausalLM";
+    tiny_make(&f.m);
+    assert_int_equal(open_weights(&f, &w, &err), ST_OK);
+    assert_non_null(w.layer[0].q.bias);
+    assert_non_null(w.layer[0].k.bias);
+    assert_non_null(w.layer[0].v.bias);
+    assert_null(w.layer[0].o.bias);
+    weights_release(&w);
+    tiny_add(&f.m, "model.layers.1.self_attn.o_proj.bias", TINY_HIDDEN, 0);
+    refuse(&f, ST_CORRUPT, "model.layers.1.self_attn.o_proj.bias", "has none");
     tear_down(&f);
 }
 
@@ -214,6 +260,8 @@ int main(void)
         cmocka_unit_test(extra_tensors_are_ignored),
         cmocka_unit_test(every_missing_or_misshapen_tensor_is_named),
         cmocka_unit_test(a_dtype_that_kernels_do_not_read_is_named),
+        cmocka_unit_test(norms_of_q_and_k_are_bound_where_the_family_has_them),
+        cmocka_unit_test(a_qwen2_has_biases_of_q_k_and_v_alone),
         cmocka_unit_test(a_bias_that_the_config_does_not_announce_is_refused),
     };
 

@@ -31,6 +31,8 @@ struct tiny_tensor {
 };
 
 struct tiny {
+    const char *architecture; /* NULL: LlamaForCausalLM */
+    uint32_t window;          /* of a Mistral; of the last layer of a Qwen; 0: none */
     bool attention_bias, mlp_bias, tied;
     uint64_t seed;
     int n;
@@ -74,16 +76,26 @@ static inline void tiny_add_linear(struct tiny *m, int layer, const char *name, 
         tiny_add(m, full, rows, 0);
 }
 
+static inline bool tiny_is(const struct tiny *m, const char *architecture)
+{
+    return m->architecture != NULL && strcmp(m->architecture, architecture) == 0;
+}
+
 static inline void tiny_make(struct tiny *m)
 {
+    bool qkv_bias = m->attention_bias || tiny_is(m, "Qwen2ForCausalLM");
     uint32_t q = TINY_HEADS * TINY_HEAD_DIM, kv = TINY_KV_HEADS * TINY_HEAD_DIM;
 
     for (int l = 0; l < TINY_LAYERS; l++) {
         tiny_add_linear(m, l, "input_layernorm", TINY_HIDDEN, 0, false);
-        tiny_add_linear(m, l, "self_attn.q_proj", q, TINY_HIDDEN, m->attention_bias);
-        tiny_add_linear(m, l, "self_attn.k_proj", kv, TINY_HIDDEN, m->attention_bias);
-        tiny_add_linear(m, l, "self_attn.v_proj", kv, TINY_HIDDEN, m->attention_bias);
+        tiny_add_linear(m, l, "self_attn.q_proj", q, TINY_HIDDEN, qkv_bias);
+        tiny_add_linear(m, l, "self_attn.k_proj", kv, TINY_HIDDEN, qkv_bias);
+        tiny_add_linear(m, l, "self_attn.v_proj", kv, TINY_HIDDEN, qkv_bias);
         tiny_add_linear(m, l, "self_attn.o_proj", TINY_HIDDEN, q, m->attention_bias);
+        if (tiny_is(m, "Qwen3ForCausalLM")) {
+            tiny_add_linear(m, l, "self_attn.q_norm", TINY_HEAD_DIM, 0, false);
+            tiny_add_linear(m, l, "self_attn.k_norm", TINY_HEAD_DIM, 0, false);
+        }
         tiny_add_linear(m, l, "post_attention_layernorm", TINY_HIDDEN, 0, false);
         tiny_add_linear(m, l, "mlp.gate_proj", TINY_FF, TINY_HIDDEN, m->mlp_bias);
         tiny_add_linear(m, l, "mlp.up_proj", TINY_FF, TINY_HIDDEN, m->mlp_bias);
@@ -153,17 +165,22 @@ static inline void tiny_write_file(const struct tiny *m, int from, int to,
 
 static inline void tiny_write_config(const struct tiny *m, const struct temp_dir *dir)
 {
-    char text[1024];
+    char text[1024], window[160] = "\"sliding_window\":null";
 
+    if (m->window > 0)
+        snprintf(window, sizeof window,
+                 "\"sliding_window\":%u,\"use_sliding_window\":true,\"max_window_layers\":%d",
+                 m->window, TINY_LAYERS - 1);
     snprintf(text, sizeof text,
-             "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":%d,"
+             "{\"architectures\":[\"%s\"],\"hidden_size\":%d,"
              "\"intermediate_size\":%d,\"num_hidden_layers\":%d,\"num_attention_heads\":%d,"
              "\"num_key_value_heads\":%d,\"head_dim\":%d,\"vocab_size\":%d,"
              "\"max_position_embeddings\":512,\"rms_norm_eps\":1e-5,\"attention_bias\":%s,"
-             "\"mlp_bias\":%s,\"tie_word_embeddings\":%s}",
-             TINY_HIDDEN, TINY_FF, TINY_LAYERS, TINY_HEADS, TINY_KV_HEADS, TINY_HEAD_DIM,
-             TINY_VOCAB, m->attention_bias ? "true" : "false", m->mlp_bias ? "true" : "false",
-             m->tied ? "true" : "false");
+             "\"mlp_bias\":%s,\"tie_word_embeddings\":%s,%s}",
+             m->architecture != NULL ? m->architecture : "LlamaForCausalLM", TINY_HIDDEN, TINY_FF,
+             TINY_LAYERS, TINY_HEADS, TINY_KV_HEADS, TINY_HEAD_DIM, TINY_VOCAB,
+             m->attention_bias ? "true" : "false", m->mlp_bias ? "true" : "false",
+             m->tied ? "true" : "false", window);
     temp_dir_text(dir, "config.json", text);
 }
 
