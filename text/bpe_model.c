@@ -153,11 +153,21 @@ static void emit(const struct bpe_model *model, const struct bpe_run *run, const
     }
 }
 
+/* The piece that is spelled like the whole text; -1 for none. Added tokens were
+ * looked for before: what is left of them is text. */
+static int32_t whole_piece(const struct bpe_model *model, const char *text, size_t n)
+{
+    int32_t id = model->whole_first ? vocab_find(&model->vocab, text, n) : -1;
+    const struct vocab_entry *e = vocab_at(&model->vocab, id);
+
+    return e != NULL && !e->added && !e->special ? id : -1;
+}
+
 void bpe_model_encode(const struct bpe_model *model, struct bpe_run *run, const char *text,
                       size_t n, struct token_list *out)
 {
     struct bpe_rules rules = {&model->vocab, model->by_text ? NULL : &model->pairs};
-    int32_t whole = model->whole_first ? vocab_find(&model->vocab, text, n) : -1;
+    int32_t whole = whole_piece(model, text, n);
 
     CHECK(n <= INT32_MAX);
     if (whole >= 0) {

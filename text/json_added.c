@@ -26,7 +26,7 @@ static enum status push_normalized(struct tokenizer *tok, struct added_token *to
 
     text_buf_init(&buf);
     text_buf_add(&buf, text, n);
-    st = normalizer_run(&tok->norm, &buf, err);
+    st = normalizer_run(&tok->norm, &buf, TEXT_AT_START, err);
     if (st == ST_OK && buf.n > 0) {
         token->text = text_copy(buf.data, buf.n);
         token->n = buf.n;

@@ -117,10 +117,10 @@ static enum status unicode_form(enum normalizer_kind kind, const struct text_buf
     return ST_OK;
 }
 
-static void squeeze(const struct text_buf *in, struct text_buf *out)
+static void squeeze(const struct text_buf *in, enum text_place place, struct text_buf *out)
 {
     for (size_t i = 0; i < in->n; i++) {
-        bool again = out->n == 0 || out->data[out->n - 1] == ' ';
+        bool again = out->n == 0 ? place != TEXT_WITHIN : out->data[out->n - 1] == ' ';
 
         if (in->data[i] != ' ' || !again)
             text_buf_add(out, in->data + i, 1);
@@ -139,17 +139,18 @@ static void trim_end(const struct normalizer_stage *stage, const struct text_buf
 }
 
 static enum status run_stage(const struct normalizer_stage *stage, const struct text_buf *in,
-                             struct text_buf *out, struct err *err)
+                             enum text_place place, struct text_buf *out, struct err *err)
 {
     switch (stage->kind) {
     case NORM_PREPEND:
-        text_buf_add(out, stage->text, stage->n_text);
+        if (place != TEXT_WITHIN)
+            text_buf_add(out, stage->text, stage->n_text);
         text_buf_add(out, in->data, in->n);
         return ST_OK;
     case NORM_REPLACE:
         return replace(stage, in, out, err);
     case NORM_SQUEEZE:
-        squeeze(in, out);
+        squeeze(in, place, out);
         return ST_OK;
     case NORM_TRIM_END:
         trim_end(stage, in, out);
@@ -159,7 +160,8 @@ static enum status run_stage(const struct normalizer_stage *stage, const struct 
     }
 }
 
-enum status normalizer_run(const struct normalizer *norm, struct text_buf *text, struct err *err)
+enum status normalizer_run(const struct normalizer *norm, struct text_buf *text,
+                           enum text_place place, struct err *err)
 {
     struct text_buf next, swap;
     enum status st = ST_OK;
@@ -167,7 +169,7 @@ enum status normalizer_run(const struct normalizer *norm, struct text_buf *text,
     text_buf_init(&next);
     for (unsigned i = 0; st == ST_OK && i < norm->n && text->n > 0; i++) {
         next.n = 0;
-        st = run_stage(&norm->stage[i], text, &next, err);
+        st = run_stage(&norm->stage[i], text, place, &next, err);
         swap = *text;
         *text = next;
         next = swap;

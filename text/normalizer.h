@@ -7,6 +7,7 @@
 #include "common/status.h"
 #include "text/pattern.h"
 #include "text/text_buf.h"
+#include "text/text_place.h"
 
 enum normalizer_kind {
     NORM_PREPEND, /* put `text` in front of a text that is not empty */
@@ -38,8 +39,10 @@ void normalizer_release(struct normalizer *norm);
 enum status normalizer_push(struct normalizer *norm, const struct normalizer_stage *stage,
                             struct err *err);
 
-/* Rewrites well-formed UTF-8 in place. ST_INVALID: the text outgrows 2 GiB, a
+/* Rewrites well-formed UTF-8 in place. A text that is TEXT_WITHIN gets nothing in
+ * front and keeps a space there. ST_INVALID: the text outgrows 2 GiB, a
  * pattern ran into its limits, or a base carries an absurd number of marks. */
-enum status normalizer_run(const struct normalizer *norm, struct text_buf *text, struct err *err);
+enum status normalizer_run(const struct normalizer *norm, struct text_buf *text,
+                           enum text_place place, struct err *err);
 
 #endif

@@ -20,7 +20,7 @@ void pieces_clear(struct pieces *pieces)
 {
     pieces->bytes.n = 0;
     pieces->n = 0;
-    pieces->at_start = false;
+    pieces->place = TEXT_AFTER_TOKEN;
 }
 
 void pieces_end(struct pieces *pieces)

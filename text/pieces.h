@@ -4,16 +4,15 @@
 #ifndef TEXT_PIECES_H
 #define TEXT_PIECES_H
 
-#include <stdbool.h>
-
 #include "text/text_buf.h"
+#include "text/text_place.h"
 
 struct pieces {
     struct text_buf bytes;
     size_t *end; /* [n] where each piece ends in bytes, owned */
     size_t n;
     size_t cap;
-    bool at_start; /* the first piece begins where the whole input begins */
+    enum text_place place; /* of the first piece */
 };
 
 void pieces_init(struct pieces *pieces);

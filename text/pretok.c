@@ -93,7 +93,7 @@ static bool joins_previous(const struct spans *spans, size_t i, enum pretok_beha
 }
 
 static void emit_spans(const struct spans *spans, enum pretok_behavior behavior, const char *text,
-                       bool at_start, struct pieces *out)
+                       enum text_place place, struct pieces *out)
 {
     for (size_t i = 0; i < spans->n; i++) {
         const struct span *s = &spans->at[i];
@@ -102,8 +102,8 @@ static void emit_spans(const struct spans *spans, enum pretok_behavior behavior,
             continue;
         if (i > 0 && !joins_previous(spans, i, behavior))
             pieces_end(out);
-        if (at_start && s->start == 0 && s->end > 0)
-            out->at_start = true;
+        if (s->start == 0 && s->end > 0 && out->n == 0)
+            out->place = place;
         text_buf_add(&out->bytes, text + s->start, s->end - s->start);
     }
     pieces_end(out);
@@ -123,12 +123,13 @@ static void substitute(const struct pretok_stage *stage, const struct spans *spa
     pieces_end(out);
 }
 
-static void prefix(const struct pretok_stage *stage, const char *text, size_t n, bool at_start,
-                   struct pieces *out)
+static void prefix(const struct pretok_stage *stage, const char *text, size_t n,
+                   enum text_place place, struct pieces *out)
 {
     bool there = n >= stage->n_text && memcmp(text, stage->text, stage->n_text) == 0;
+    bool wanted = stage->only_first ? place == TEXT_AT_START : place != TEXT_WITHIN;
 
-    if (!there && (!stage->only_first || at_start))
+    if (!there && wanted)
         text_buf_add(&out->bytes, stage->text, stage->n_text);
     pieces_add(out, text, n);
 }
@@ -141,22 +142,23 @@ static enum status run_stage(const struct pretok_stage *stage, const struct piec
     enum status st = ST_OK;
 
     pieces_clear(out);
-    out->at_start = in->at_start && stage->kind != PRETOK_SPLIT;
+    if (stage->kind != PRETOK_SPLIT)
+        out->place = in->place;
     for (size_t i = 0; st == ST_OK && i < in->n; i++) {
         size_t n;
         const char *text = pieces_at(in, i, &n);
-        bool at_start = in->at_start && i == 0;
+        enum text_place place = i == 0 ? in->place : TEXT_AFTER_TOKEN;
 
         if (scan != NULL)
             st = find_spans(stage, scan, text, n, &spans, err);
         if (st != ST_OK)
             break;
         if (stage->kind == PRETOK_SPLIT)
-            emit_spans(&spans, stage->behavior, text, at_start, out);
+            emit_spans(&spans, stage->behavior, text, place, out);
         else if (stage->kind == PRETOK_SUBSTITUTE)
             substitute(stage, &spans, text, out);
         else if (stage->kind == PRETOK_PREFIX)
-            prefix(stage, text, n, at_start, out);
+            prefix(stage, text, n, place, out);
         else
             byte_level_spell(&out->bytes, text, n);
         pieces_end(out);

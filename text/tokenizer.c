@@ -15,6 +15,7 @@ struct encoder {
     struct text_buf text; /* normalised */
     struct pieces pieces;
     struct token_list *out;
+    bool plain; /* added tokens are text like any other */
 };
 
 int32_t tokenizer_bos(const struct tokenizer *tok)
@@ -124,7 +125,7 @@ enum status tokenizer_open_memory(struct tokenizer **out, const char *bytes, siz
 }
 
 /* Normalised text between added tokens. */
-static enum status encode_gap(struct encoder *e, const char *text, size_t n, bool at_start,
+static enum status encode_gap(struct encoder *e, const char *text, size_t n, enum text_place place,
                               struct err *err)
 {
     enum status st;
@@ -133,7 +134,7 @@ static enum status encode_gap(struct encoder *e, const char *text, size_t n, boo
         return ST_OK;
     pieces_clear(&e->pieces);
     pieces_add(&e->pieces, text, n);
-    e->pieces.at_start = at_start;
+    e->pieces.place = place;
     st = pretok_run(&e->tok->pretok, &e->pieces, err);
     for (size_t i = 0; st == ST_OK && i < e->pieces.n; i++) {
         size_t n_piece;
@@ -144,10 +145,17 @@ static enum status encode_gap(struct encoder *e, const char *text, size_t n, boo
     return st;
 }
 
-/* Text as it came, between the tokens that are found there. */
-static enum status encode_segment(struct encoder *e, const char *text, size_t n, bool at_start,
-                                  struct err *err)
+static bool find_added(const struct encoder *e, const struct added_set *set, const char *text,
+                       size_t n, size_t from, struct added_match *match)
 {
+    return !e->plain && added_set_find(set, text, n, from, match);
+}
+
+/* Text as it came, between the tokens that are found there. */
+static enum status encode_segment(struct encoder *e, const char *text, size_t n,
+                                  enum text_place place, struct err *err)
+{
+    const struct added_set *added = &e->tok->added_normalized;
     struct added_match match;
     size_t done = 0;
     enum status st;
@@ -156,43 +164,57 @@ static enum status encode_segment(struct encoder *e, const char *text, size_t n,
         return ST_OK;
     e->text.n = 0;
     text_buf_add(&e->text, text, n);
-    st = normalizer_run(&e->tok->norm, &e->text, err);
+    st = normalizer_run(&e->tok->norm, &e->text, place, err);
     if (st != ST_OK || e->text.n == 0)
         return st;
-    while (st == ST_OK &&
-           added_set_find(&e->tok->added_normalized, e->text.data, e->text.n, done, &match)) {
-        st = encode_gap(e, e->text.data + done, match.start - done, at_start && done == 0, err);
+    while (st == ST_OK && find_added(e, added, e->text.data, e->text.n, done, &match)) {
+        st = encode_gap(e, e->text.data + done, match.start - done, place, err);
         if (st == ST_OK)
             token_list_push(e->out, match.id);
         done = match.end;
+        place = TEXT_AFTER_TOKEN;
     }
     if (st == ST_OK)
-        st = encode_gap(e, e->text.data + done, e->text.n - done, at_start && done == 0, err);
+        st = encode_gap(e, e->text.data + done, e->text.n - done, place, err);
     return st;
 }
 
-static enum status encode_text(struct encoder *e, const char *text, size_t n, struct err *err)
+static enum status encode_text(struct encoder *e, const char *text, size_t n, enum text_place place,
+                               struct err *err)
 {
     struct added_match match;
     size_t done = 0;
     enum status st = ST_OK;
 
-    while (st == ST_OK && added_set_find(&e->tok->added_raw, text, n, done, &match)) {
-        st = encode_segment(e, text + done, match.start - done, done == 0, err);
+    while (st == ST_OK && find_added(e, &e->tok->added_raw, text, n, done, &match)) {
+        st = encode_segment(e, text + done, match.start - done, place, err);
         if (st == ST_OK)
             token_list_push(e->out, match.id);
         done = match.end;
+        place = TEXT_AFTER_TOKEN;
     }
     if (st == ST_OK)
-        st = encode_segment(e, text + done, n - done, done == 0, err);
+        st = encode_segment(e, text + done, n - done, place, err);
     return st;
 }
 
-enum status tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes,
-                             struct token_list *out, struct err *err)
+/* No rule of a sane file makes a special token of ordinary text; a strange one
+ * (merges that end in it) does not get it past a caller who trusts that. */
+static enum status check_plain(const struct tokenizer *tok, const struct token_list *list,
+                               uint32_t from, struct err *err)
 {
-    struct encoder e = {.tok = tok, .out = out};
-    uint32_t before = out->n;
+    for (uint32_t i = from; i < list->n; i++)
+        if (tokenizer_is_special(tok, list->id[i]) && list->id[i] != tok->model.unknown)
+            return err_set(err, ST_INVALID,
+                           "the tokenizer makes the special token %d of ordinary text",
+                           (int)list->id[i]);
+    return ST_OK;
+}
+
+static enum status encode(struct encoder *e, const char *text, size_t n_bytes,
+                          enum text_place place, struct err *err)
+{
+    uint32_t before = e->out->n;
     size_t bad;
     enum status st;
 
@@ -204,16 +226,34 @@ enum status tokenizer_encode(const struct tokenizer *tok, const char *text, size
     if (!utf8_check(text, n_bytes, &bad))
         return err_set(err, ST_INVALID, "the text is not UTF-8: byte %zu is 0x%02X", bad,
                        (unsigned char)text[bad]);
-    bpe_run_init(&e.run);
-    text_buf_init(&e.text);
-    pieces_init(&e.pieces);
-    st = encode_text(&e, text, n_bytes, err);
-    bpe_run_release(&e.run);
-    text_buf_release(&e.text);
-    pieces_release(&e.pieces);
+    bpe_run_init(&e->run);
+    text_buf_init(&e->text);
+    pieces_init(&e->pieces);
+    st = encode_text(e, text, n_bytes, place, err);
+    if (st == ST_OK && e->plain)
+        st = check_plain(e->tok, e->out, before, err);
+    bpe_run_release(&e->run);
+    text_buf_release(&e->text);
+    pieces_release(&e->pieces);
     if (st != ST_OK)
-        out->n = before;
+        e->out->n = before;
     return st;
+}
+
+enum status tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes,
+                             struct token_list *out, struct err *err)
+{
+    struct encoder e = {.tok = tok, .out = out};
+
+    return encode(&e, text, n_bytes, TEXT_AT_START, err);
+}
+
+enum status tokenizer_encode_plain(const struct tokenizer *tok, const struct plain_text *text,
+                                   struct token_list *out, struct err *err)
+{
+    struct encoder e = {.tok = tok, .out = out, .plain = true};
+
+    return encode(&e, text->bytes, text->n, text->place, err);
 }
 
 enum status tokenizer_decode(const struct tokenizer *tok, const int32_t *id, size_t n,

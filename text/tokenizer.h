@@ -14,6 +14,7 @@
 
 #include "common/status.h"
 #include "text/text_buf.h"
+#include "text/text_place.h"
 #include "text/token_list.h"
 
 struct tokenizer;
@@ -40,6 +41,17 @@ void tokenizer_close(struct tokenizer *tok); /* NULL is fine */
  * that drives a pattern into its limits. */
 enum status tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n_bytes,
                              struct token_list *out, struct err *err);
+
+/* A text that nobody vouches for, and where it stands among others. */
+struct plain_text {
+    const char *bytes; /* [n], borrowed for the call */
+    size_t n;
+    enum text_place place;
+};
+/* The same, but no part of the text becomes an added or special token, however
+ * it is spelled. ST_INVALID also where the file's merges would make one. */
+enum status tokenizer_encode_plain(const struct tokenizer *tok, const struct plain_text *text,
+                                   struct token_list *out, struct err *err);
 
 /* Appends the text of n ids to an initialised *out: well-formed UTF-8, special
  * tokens left out, U+FFFD where bytes make no character. Equal to what a
