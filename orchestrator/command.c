@@ -23,6 +23,7 @@ static const char usage[] =
     "  bench attention                             attention against a plain read\n"
     "  synth --arch NAME --out DIR                 random weights of a known shape\n"
     "  convert DIR --out DIR                       PyTorch .bin files to safetensors\n"
+    "  doctor [FILE] [--set key=value]...          what this machine offers a study\n"
     "  build                                       install what is missing, build\n"
     "  test [--full] [--data DIR]                  build and run all tests\n"
     "  help | version                              this text; the version\n"
@@ -61,6 +62,7 @@ static const struct {
     {"bench", command_bench},
     {"synth", command_synth},
     {"convert", command_of_script},
+    {"doctor", command_doctor},
     {"build", command_of_script},
     {"test", command_of_script},
     {"help", command_help},
@@ -69,7 +71,7 @@ static const struct {
     {"-h", command_help},
     {"--version", command_say_version},
 };
-enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 11 };
+enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 12 };
 
 int command_main(int argc, char **argv)
 {

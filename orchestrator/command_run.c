@@ -172,7 +172,7 @@ static enum status write_manifest(struct command *c, struct err *err)
                          .link_simulated = c->verify.link_gbps > 0};
     enum status st = ask_store(c, &store, err);
 
-    machine_read(&machine);
+    machine_read(&machine, "");
     m.arena_bytes = store.arena_bytes;
     m.huge_page_bytes = store.huge_page_bytes;
     m.numa_node = store.numa_node == UINT32_MAX ? -1 : (int)store.numa_node;

@@ -2,28 +2,18 @@
 
 #include <dirent.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "common/mem.h"
+#include "orchestrator/system_file.h"
+
 /* x86 first, then what ARM kernels call theirs: those that our kernels choose by. */
 static const char *const wanted_flags[] = {"avx",         "avx2",     "fma",   "f16c",    "avx512f",
                                            "avx512_vnni", "amx_tile", "asimd", "asimdhp", "sve"};
-
-/* The text after "key<tab>: " of a /proc line, or NULL. */
-static const char *value_of(const char *line, const char *key)
-{
-    size_t n = strlen(key);
-    if (strncmp(line, key, n) != 0)
-        return NULL;
-    const char *colon = strchr(line + n, ':');
-    if (colon == NULL || strspn(line + n, " \t") != (size_t)(colon - (line + n)))
-        return NULL;
-    return colon + 1 + strspn(colon + 1, " \t");
-}
 
 static bool has_word(const char *list, const char *word)
 {
@@ -45,31 +35,29 @@ static void take_flags(struct machine *m, const char *list)
                                      used > 0 ? " " : "", wanted_flags[i]);
 }
 
-static void read_cpu(struct machine *m)
+static void read_cpu(struct machine *m, const char *root)
 {
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    char *line = NULL;
-    size_t size = 0;
-    if (file == NULL)
-        return;
-    while (getline(&line, &size, file) > 0) {
-        const char *model = value_of(line, "model name");
-        const char *flags = value_of(line, "flags");
-        if (flags == NULL)
-            flags = value_of(line, "Features");
-        if (model != NULL)
-            snprintf(m->cpu_model, sizeof m->cpu_model, "%.*s", (int)strcspn(model, "\n"), model);
-        if (flags != NULL && m->cpu_flags[0] == '\0')
-            take_flags(m, flags);
-    }
-    free(line);
-    fclose(file);
+    char *flags = mem_alloc(SYSTEM_FILE_MAX);
+
+    (void)system_file_value(root, "proc/cpuinfo", "model name", m->cpu_model, sizeof m->cpu_model);
+    if (system_file_value(root, "proc/cpuinfo", "flags", flags, SYSTEM_FILE_MAX) ||
+        system_file_value(root, "proc/cpuinfo", "Features", flags, SYSTEM_FILE_MAX))
+        take_flags(m, flags);
+    free(flags);
 }
 
-static uint32_t count_nodes(void)
+bool machine_has_flag(const struct machine *m, const char *flag)
 {
-    DIR *dir = opendir("/sys/devices/system/node");
+    return has_word(m->cpu_flags, flag);
+}
+
+static uint32_t count_nodes(const char *root)
+{
+    char *path = mem_printf("%s/sys/devices/system/node", root);
+    DIR *dir = opendir(path);
     uint32_t n = 0;
+
+    free(path);
     if (dir == NULL)
         return 0;
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
@@ -82,19 +70,19 @@ static uint32_t count_nodes(void)
     return n;
 }
 
-void machine_read(struct machine *out)
+void machine_read(struct machine *out, const char *root)
 {
     struct utsname name;
     cpu_set_t cpus;
 
     *out = (struct machine){.cpu_model = "unknown", .kernel = "unknown"};
-    read_cpu(out);
+    read_cpu(out, root);
     CPU_ZERO(&cpus);
     if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
         out->n_cpus = (uint32_t)CPU_COUNT(&cpus);
     else
         out->n_cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN); /* over 1024 CPUs */
-    out->n_nodes = count_nodes();
+    out->n_nodes = count_nodes(root);
     out->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (uname(&name) == 0)
         snprintf(out->kernel, sizeof out->kernel, "%.32s %.60s %.32s", name.sysname, name.release,

@@ -4,6 +4,7 @@
 #ifndef ORCHESTRATOR_MACHINE_H
 #define ORCHESTRATOR_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct machine {
@@ -15,6 +16,9 @@ struct machine {
     char kernel[128]; /* "Linux 6.1.0 x86_64" */
 };
 
-void machine_read(struct machine *out);
+/* CPU and nodes from the files below `root` (system_file.h), "" for this
+ * machine; the rest from system calls. */
+void machine_read(struct machine *out, const char *root);
+bool machine_has_flag(const struct machine *m, const char *flag);
 
 #endif

@@ -79,7 +79,7 @@ static void the_manifest_says_all_settings_and_the_machine(void **state)
     struct machine machine;
     char *argv[] = {"mspeckv", "run", "f.yaml", "\xff"};
     char *path = mem_printf("%s/manifest.json", home);
-    machine_read(&machine);
+    machine_read(&machine, "");
     struct manifest m = {.e = e,
                          .machine = &machine,
                          .version = "0.1.0",
@@ -134,7 +134,7 @@ static void the_manifest_says_all_settings_and_the_machine(void **state)
 static void the_machine_has_a_processor_memory_and_a_kernel(void **state)
 {
     struct machine m;
-    machine_read(&m);
+    machine_read(&m, "");
     assert_true(m.n_cpus >= 1);
     assert_true(m.memory_bytes > 1 << 20);
     assert_memory_equal(m.kernel, "Linux ", 6);
