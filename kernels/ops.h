@@ -9,6 +9,7 @@
 #include "kernels/chunk_score.h"
 #include "kernels/device.h"
 #include "kernels/embed.h"
+#include "kernels/hadamard.h"
 #include "kernels/kv_gather.h"
 #include "kernels/kv_seal.h"
 #include "kernels/kv_write.h"
@@ -23,6 +24,7 @@
     X(rmsnorm)                                                                                     \
     X(matmul)                                                                                      \
     X(rope)                                                                                        \
+    X(hadamard)                                                                                    \
     X(swiglu)                                                                                      \
     X(kv_write)                                                                                    \
     X(kv_seal)                                                                                     \
