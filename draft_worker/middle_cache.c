@@ -90,7 +90,8 @@ static enum status attend(void *self, const struct model_attend_args *a, struct 
                                        a->n_rows,
                                        (int)c->cfg->n_heads,
                                        1.0f / sqrtf((float)c->cfg->head_dim),
-                                       &view};
+                                       &view,
+                                       model_config_window(c->cfg, (uint32_t)a->layer)};
     enum status st;
 
     CHECK(a->n_rows <= MSG_MAX_ROWS * 2);

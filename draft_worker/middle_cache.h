@@ -2,6 +2,10 @@
  * middle_cache.h - the middle level's view of the retrieval KV: selected prompt
  * tokens, then a recent region that it extends with its own guesses.
  *
+ * A layer with a sliding window sees as many of the newest slots. Where the budget covers the
+ * window those are exactly the tokens that the model sees, because the window's tokens are then
+ * the last ones selected.
+ *
  * The memory is verify's (pair_segment.h); the draft writes it only between
  * VERDICT and PROPOSE.
  */

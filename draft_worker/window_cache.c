@@ -68,6 +68,14 @@ static uint32_t slot_of(const struct window_cache *c, uint32_t pos)
     return pos < c->n_sinks ? pos : c->n_sinks + (pos - c->n_sinks) % c->n_ring;
 }
 
+/* The model's own window of the layer, where it is the shorter one. */
+static uint32_t window_of(const struct window_cache *c, int layer)
+{
+    uint32_t own = model_config_window(c->cfg, (uint32_t)layer);
+
+    return own > 0 && own < c->n_window ? own : c->n_window;
+}
+
 static enum status attend(void *self, const struct model_attend_args *a, struct err *err)
 {
     struct window_cache *c = self;
@@ -85,7 +93,7 @@ static enum status attend(void *self, const struct model_attend_args *a, struct 
                                          .n_kv_heads = (int)c->cfg->n_kv_heads,
                                          .head_dim = (int)c->cfg->head_dim,
                                          .n_sinks = c->n_sinks,
-                                         .n_window = c->n_window,
+                                         .n_window = window_of(c, a->layer),
                                          .n_ring = c->n_ring,
                                          .scale = 1.0f / sqrtf((float)c->cfg->head_dim)};
     size_t bytes = c->row_floats * sizeof(float);

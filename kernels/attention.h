@@ -1,5 +1,7 @@
 /*
- * attention.h - out[r][h] = softmax(scale * q[r][h] . K[0..limit[r])) V[0..limit[r])
+ * attention.h - out[r][h] = softmax(scale * q[r][h] . K[first..limit)) V[first..limit)
+ *
+ * limit = limit[r]; first is 0, or limit - window where a window is shorter than the limit.
  *
  * Reads a mixed-format view with fused dequantization; every KV byte is read
  * once for all rows of the call. Used by prefill, decode, the middle level and
@@ -32,7 +34,15 @@ struct attention_args {
                             * h / (n_heads / n_kv_heads) */
     float scale;           /* usually 1 / sqrt(head_dim) */
     const struct kv_view *view;
+    uint32_t window; /* 0: none; else a row sees only the last `window` of its `limit` tokens.
+                      * Pages wholly before every row's window are not read and may be missing */
 };
+
+/* First token that a row sees. */
+static inline uint32_t attention_first(uint32_t limit, uint32_t window)
+{
+    return window > 0 && limit > window ? limit - window : 0;
+}
 
 /* The definition: rows of kv_format_ops, sums in double. Host memory. */
 void attention_ref(const struct attention_args *a);

@@ -27,12 +27,13 @@ struct attention_job {
     const struct attention_args *a;
     struct device *dev;
     const struct attention_page_ops *ops;
-    uint32_t head_dim, n_kv, group, n_splits;
-    uint32_t stride;            /* few: tasks from one of a thread to its next; many: 0 */
-    bool alone;                 /* so little work that the caller does it all */
-    int block_rows, n_blocks;   /* many: rows of the call per block */
-    struct attention_row *rows; /* few: [n_splits, n_kv, n_rows * group] */
-    float *acc;                 /* few: the same, [head_dim] each */
+    uint32_t head_dim, n_kv, group;
+    uint32_t first_split, n_splits; /* n_splits from first_split on are seen by some row */
+    uint32_t stride;                /* few: tasks from one of a thread to its next; many: 0 */
+    bool alone;                     /* so little work that the caller does it all */
+    int block_rows, n_blocks;       /* many: rows of the call per block */
+    struct attention_row *rows;     /* few: [n_splits, n_kv, n_rows * group] */
+    float *acc;                     /* few: the same, [head_dim] each */
 };
 
 static void rows_start(const struct attention_job *job, uint32_t g, int first_row, int n_rows,
@@ -49,6 +50,7 @@ static void rows_start(const struct attention_job *job, uint32_t g, int first_ro
             rows->max = -INFINITY;
             rows->sum = 0.0f;
             rows->limit = a->limit[r];
+            rows->first = attention_first(a->limit[r], a->window);
             rows++;
             acc += job->head_dim;
         }
@@ -92,7 +94,7 @@ static void fold_form(const struct attention_job *job, uint32_t g, uint32_t p, b
     int n_chosen = 0;
 
     for (int i = 0; i < n; i++) {
-        if (rows[i].limit > page.first_token &&
+        if (rows[i].limit > page.first_token && rows[i].first < page.first_token + PAGE_TOKENS &&
             kv_view_reads_sealed(view, p, rows[i].limit) == sealed)
             chosen[n_chosen++] = &rows[i];
         if (n_chosen > 0 && (n_chosen == ATTENTION_BLOCK_ROWS || i == n - 1)) {
@@ -106,11 +108,15 @@ static void fold_split(const struct attention_job *job, uint32_t g, uint32_t spl
                        struct attention_row *rows, int n, struct attention_scratch *scratch)
 {
     const struct kv_view *view = job->a->view;
-    uint32_t first = split * ATTENTION_SPLIT_PAGES, longest = 0;
+    uint32_t first = split * ATTENTION_SPLIT_PAGES, longest = 0, earliest = UINT32_MAX;
 
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         longest = rows[i].limit > longest ? rows[i].limit : longest;
+        earliest = rows[i].first < earliest ? rows[i].first : earliest;
+    }
     for (uint32_t p = first; p < first + ATTENTION_SPLIT_PAGES; p++) {
+        if (p < earliest / PAGE_TOKENS)
+            continue;
         if ((uint64_t)p * PAGE_TOKENS >= longest)
             return;
         if (view->sealed[p] != NULL)
@@ -147,7 +153,8 @@ static void finish(const struct attention_job *job, const struct attention_row *
 static void split_task(void *arg, int task, int thread)
 {
     const struct attention_job *job = arg;
-    uint32_t g = (uint32_t)task % job->n_kv, split = (uint32_t)task / job->n_kv;
+    uint32_t g = (uint32_t)task % job->n_kv;
+    uint32_t split = job->first_split + (uint32_t)task / job->n_kv;
     size_t n = (size_t)job->a->n_rows * job->group;
     struct attention_row *rows = job->rows + (size_t)task * n;
     float *acc = job->acc + (size_t)task * n * job->head_dim;
@@ -199,17 +206,19 @@ static void block_task(void *arg, int task, int thread)
     struct attention_row *total = rows + n_max;
 
     rows_start(job, g, first, n_rows, total, total_acc);
-    for (uint32_t split = 0; split < job->n_splits; split++) {
+    for (uint32_t i = 0; i < job->n_splits; i++) {
         rows_start(job, g, first, n_rows, rows, acc);
-        fold_split(job, g, split, rows, n, scratch);
-        for (int i = 0; i < n; i++)
-            merge(&total[i], &rows[i], job->head_dim);
+        fold_split(job, g, job->first_split + i, rows, n, scratch);
+        for (int j = 0; j < n; j++)
+            merge(&total[j], &rows[j], job->head_dim);
     }
     for (int i = 0; i < n; i++)
         finish(job, &total[i]);
 }
 
-static enum status check(const struct attention_args *a, uint32_t *longest, struct err *err)
+/* Tokens that some row sees lie in [*earliest, *longest). */
+static enum status check(const struct attention_args *a, uint32_t *earliest, uint32_t *longest,
+                         struct err *err)
 {
     const struct kv_view *view = a->view;
     uint32_t D = view->shape.head_dim, n_kv = view->shape.n_kv_heads;
@@ -221,13 +230,16 @@ static enum status check(const struct attention_args *a, uint32_t *longest, stru
         return err_set(err, ST_INVALID, "%d query heads do not divide over %u KV heads", a->n_heads,
                        n_kv);
     *longest = 0;
+    *earliest = UINT32_MAX;
     for (int r = 0; r < a->n_rows; r++) {
         if (a->limit[r] == 0 || a->limit[r] > (uint64_t)view->n_pages * PAGE_TOKENS)
             return err_set(err, ST_INVALID, "row %d sees %u tokens, the view has 1 to %llu", r,
                            a->limit[r], (unsigned long long)view->n_pages * PAGE_TOKENS);
+        uint32_t first = attention_first(a->limit[r], a->window);
         *longest = a->limit[r] > *longest ? a->limit[r] : *longest;
+        *earliest = first < *earliest ? first : *earliest;
     }
-    for (uint32_t p = 0; (uint64_t)p * PAGE_TOKENS < *longest; p++)
+    for (uint32_t p = *earliest / PAGE_TOKENS; (uint64_t)p * PAGE_TOKENS < *longest; p++)
         if (view->sealed[p] == NULL && view->tail[p] == NULL)
             return err_set(err, ST_INVALID, "page %u of the view is missing", p);
     return ST_OK;
@@ -268,12 +280,12 @@ static void run_blocks(struct attention_job *job)
 
 enum status attention_cpu(struct device *dev, const struct attention_args *a, struct err *err)
 {
-    uint32_t longest = 0, n_kv = a->view->shape.n_kv_heads;
+    uint32_t longest = 0, earliest = 0, n_kv = a->view->shape.n_kv_heads;
     const uint32_t split_tokens = ATTENTION_SPLIT_PAGES * PAGE_TOKENS;
 
     if (a->n_rows <= 0)
         return ST_OK;
-    enum status st = check(a, &longest, err);
+    enum status st = check(a, &earliest, &longest, err);
     if (st != ST_OK)
         return err_in(err, st, "attention");
 
@@ -283,10 +295,12 @@ enum status attention_cpu(struct device *dev, const struct attention_args *a, st
                                 .head_dim = a->view->shape.head_dim,
                                 .n_kv = n_kv,
                                 .group = (uint32_t)a->n_heads / n_kv,
-                                .n_splits = (longest + split_tokens - 1) / split_tokens};
+                                .first_split = earliest / split_tokens,
+                                .n_splits =
+                                    (longest - 1) / split_tokens - earliest / split_tokens + 1};
     size_t n_q = (size_t)a->n_rows * job.group;
     size_t state = (size_t)job.n_splits * n_kv * n_q * job.head_dim * sizeof(float);
-    job.alone = n_q * n_kv * job.head_dim * longest < ATTENTION_POOL_PRODUCTS;
+    job.alone = n_q * n_kv * job.head_dim * (longest - earliest) < ATTENTION_POOL_PRODUCTS;
     if (job.n_splits > 1 && n_q <= ATTENTION_FEW && state <= ATTENTION_STATE_BYTES)
         run_splits(&job);
     else

@@ -261,17 +261,20 @@ static void scores(const struct attention_page *page, struct attention_row *cons
                                                        _mm256_set1_ps(page->scale)));
 }
 
-/* Raw scores become p, 0 behind the row's limit. Returns what the row's sums
+/* Raw scores become p, 0 before the row's first token and behind its limit. Returns what the row's sums
  * shrink by. */
 static float softmax_row(const struct attention_page *page, struct attention_row *row, float *s)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const __m256 scale = _mm256_set1_ps(page->scale), never = _mm256_set1_ps(-__builtin_inff());
+    const __m256i hidden = _mm256_set1_epi32((int)attention_page_hidden(page, row) - 1);
     uint32_t n = attention_page_n(page, row);
     __m256 most = _mm256_set1_ps(row->max), sum = _mm256_setzero_ps();
 
     for (uint32_t t = 0; t < n; t += 8) {
-        __m256i seen = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n - t)), lane);
+        __m256i at = _mm256_add_epi32(_mm256_set1_epi32((int)t), lane);
+        __m256i seen = _mm256_and_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), at),
+                                        _mm256_cmpgt_epi32(at, hidden));
         __m256 x = _mm256_mul_ps(_mm256_loadu_ps(s + t), scale);
         x = _mm256_blendv_ps(never, x, _mm256_castsi256_ps(seen));
         _mm256_storeu_ps(s + t, x);

@@ -103,9 +103,11 @@ static void scores(const struct attention_page *page, struct attention_row *cons
 /* s becomes p; the row's maximum, sum and acc move to the new maximum. */
 static void softmax_row(const struct attention_page *page, struct attention_row *row, float *s)
 {
-    uint32_t n = attention_page_n(page, row);
+    uint32_t n = attention_page_n(page, row), n_hidden = attention_page_hidden(page, row);
     float max = row->max, sum = 0.0f;
 
+    for (uint32_t t = 0; t < n_hidden; t++)
+        s[t] = -INFINITY;
     for (uint32_t t = 0; t < n; t++)
         max = fmaxf(max, s[t]);
     float shrink = row->max == max ? 1.0f : expf(row->max - max);

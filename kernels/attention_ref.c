@@ -23,12 +23,13 @@ static void one_head(const struct attention_args *a, int r, int h, double *p)
 {
     const struct kv_view *view = a->view;
     uint32_t D = view->shape.head_dim, limit = a->limit[r];
+    uint32_t first = attention_first(limit, a->window);
     uint32_t g = (uint32_t)h / ((uint32_t)a->n_heads / view->shape.n_kv_heads);
     size_t at = ((size_t)r * (size_t)a->n_heads + (size_t)h) * D;
     double max = -INFINITY, sum = 0.0, acc[KV_MAX_HEAD_DIM] = {0};
     float row[KV_MAX_HEAD_DIM];
 
-    for (uint32_t t = 0; t < limit; t++) {
+    for (uint32_t t = first; t < limit; t++) {
         get_row(view, limit, t, g, true, row);
         p[t] = 0.0;
         for (uint32_t d = 0; d < D; d++)
@@ -36,7 +37,7 @@ static void one_head(const struct attention_args *a, int r, int h, double *p)
         p[t] *= (double)a->scale;
         max = fmax(max, p[t]);
     }
-    for (uint32_t t = 0; t < limit; t++) {
+    for (uint32_t t = first; t < limit; t++) {
         p[t] = exp(p[t] - max);
         sum += p[t];
         get_row(view, limit, t, g, false, row);

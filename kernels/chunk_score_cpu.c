@@ -41,6 +41,7 @@ static void sum_scores(const struct score_job *job, uint32_t g, uint32_t first_h
 {
     const struct chunk_score_args *a = job->a;
     uint32_t n_tokens = a->n_chunks * a->chunk;
+    uint32_t first_page = a->first_chunk * a->chunk / PAGE_TOKENS;
     struct attention_row rows[ATTENTION_BLOCK_ROWS], *row[ATTENTION_BLOCK_ROWS];
 
     memset(sum, 0, (size_t)n * a->n_chunks * sizeof *sum);
@@ -49,7 +50,7 @@ static void sum_scores(const struct score_job *job, uint32_t g, uint32_t first_h
         rows[i] = (struct attention_row){.q = q, .limit = n_tokens};
         row[i] = &rows[i];
     }
-    for (uint32_t p = 0; p * PAGE_TOKENS < n_tokens; p++) {
+    for (uint32_t p = first_page; p * PAGE_TOKENS < n_tokens; p++) {
         struct attention_page page = page_of(a, g, p);
         uint32_t n_seen = attention_page_n(&page, row[0]);
         job->ops->scores(&page, row, (int)n, scratch);
@@ -60,21 +61,23 @@ static void sum_scores(const struct score_job *job, uint32_t g, uint32_t first_h
     }
 }
 
-/* score[c] += softmax(sum / chunk)[c] / group; overwrites sum. */
+/* score[c] += softmax(sum / chunk)[c] / group from first_chunk on; overwrites sum. */
 static void add_softmax(const struct score_job *job, float *score, float *sum)
 {
-    uint32_t n = job->a->n_chunks;
+    uint32_t n = job->a->n_chunks, first = job->a->first_chunk;
     float max = -INFINITY, inv_chunk = 1.0f / (float)job->a->chunk;
     double total = 0.0;
 
-    for (uint32_t c = 0; c < n; c++)
+    if (first == n)
+        return;
+    for (uint32_t c = first; c < n; c++)
         max = fmaxf(max, sum[c]);
-    for (uint32_t c = 0; c < n; c++) {
+    for (uint32_t c = first; c < n; c++) {
         sum[c] = expf((sum[c] - max) * inv_chunk);
         total += (double)sum[c];
     }
     float weight = (float)(1.0 / (total * job->group));
-    for (uint32_t c = 0; c < n; c++)
+    for (uint32_t c = first; c < n; c++)
         score[c] += sum[c] * weight;
 }
 
@@ -104,12 +107,15 @@ enum status chunk_score_cpu(struct device *dev, const struct chunk_score_args *a
     if (a->chunk == 0 || n_tokens > a->limit || a->limit > (uint64_t)view->n_pages * PAGE_TOKENS)
         return err_set(err, ST_INVALID, "%u chunks of %u tokens are more than the %u visible ones",
                        a->n_chunks, a->chunk, a->limit);
+    if (a->first_chunk > a->n_chunks)
+        return err_set(err, ST_INVALID, "chunks from %u on of %u", a->first_chunk, a->n_chunks);
     if (n_kv == 0 || a->n_heads <= 0 || (uint32_t)a->n_heads % n_kv != 0)
         return err_set(err, ST_INVALID, "%d query heads do not divide over %u KV heads", a->n_heads,
                        n_kv);
-    for (uint32_t p = 0; (uint64_t)p * PAGE_TOKENS < n_tokens; p++)
+    for (uint64_t p = (uint64_t)a->first_chunk * a->chunk / PAGE_TOKENS; p * PAGE_TOKENS < n_tokens;
+         p++)
         if (view->sealed[p] == NULL && view->tail[p] == NULL)
-            return err_set(err, ST_INVALID, "page %u of the view is missing", p);
+            return err_set(err, ST_INVALID, "page %u of the view is missing", (uint32_t)p);
     if (a->n_chunks == 0)
         return ST_OK;
 

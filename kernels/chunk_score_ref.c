@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/mem.h"
 #include "kernels/kv_layout.h"
@@ -27,16 +28,16 @@ static void chunk_mean(const struct chunk_score_args *a, uint32_t g, uint32_t c,
     }
 }
 
-/* score[c] += softmax(s)[c] / group */
-static void add_softmax(float *score, const double *s, uint32_t n, uint32_t group)
+/* score[c] += softmax(s)[c] / group over c in [first, n) */
+static void add_softmax(float *score, const double *s, uint32_t first, uint32_t n, uint32_t group)
 {
-    double max = s[0], sum = 0.0;
+    double max = -INFINITY, sum = 0.0;
 
-    for (uint32_t c = 1; c < n; c++)
+    for (uint32_t c = first; c < n; c++)
         max = fmax(max, s[c]);
-    for (uint32_t c = 0; c < n; c++)
+    for (uint32_t c = first; c < n; c++)
         sum += exp(s[c] - max);
-    for (uint32_t c = 0; c < n; c++)
+    for (uint32_t c = first; c < n; c++)
         score[c] += (float)(exp(s[c] - max) / sum / group);
 }
 
@@ -48,9 +49,9 @@ void chunk_score_ref(const struct chunk_score_args *a)
     double mean[KV_MAX_HEAD_DIM];
 
     for (uint32_t g = 0; g < n_kv && n > 0; g++) {
-        for (uint32_t c = 0; c < n; c++) {
+        memset(a->score + (size_t)g * n, 0, n * sizeof *a->score);
+        for (uint32_t c = a->first_chunk; c < n; c++) {
             chunk_mean(a, g, c, mean);
-            a->score[(size_t)g * n + c] = 0.0f;
             for (uint32_t j = 0; j < group; j++) {
                 const float *q = a->q + ((size_t)g * group + j) * D;
                 double dot = 0.0;
@@ -60,7 +61,7 @@ void chunk_score_ref(const struct chunk_score_args *a)
             }
         }
         for (uint32_t j = 0; j < group; j++)
-            add_softmax(a->score + (size_t)g * n, s + (size_t)j * n, n, group);
+            add_softmax(a->score + (size_t)g * n, s + (size_t)j * n, a->first_chunk, n, group);
     }
     free(s);
 }

@@ -36,7 +36,15 @@ static enum status attend(void *self, const struct model_attend_args *a, struct 
                            p->n_pages, p->none,       (const void *const *)p->page};
     struct kv_write_args write = {p->page, p->args->base, p->shape, a->k, a->v, a->pos, a->n_rows};
     struct attention_args attention = {
-        a->out, a->q, p->limit, a->n_rows, n_heads, 1.0f / sqrtf((float)dim), &view};
+        .out = a->out,
+        .q = a->q,
+        .limit = p->limit,
+        .n_rows = a->n_rows,
+        .n_heads = n_heads,
+        .scale = 1.0f / sqrtf((float)dim),
+        .view = &view,
+        .window = model_config_window(p->cfg, (uint32_t)a->layer),
+    };
     enum status st;
 
     for (uint32_t i = 0; i < p->n_pages; i++)

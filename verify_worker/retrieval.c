@@ -52,17 +52,22 @@ static int scored_chunk_cmp(const void *a, const void *b)
     return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
 }
 
-/* Marks chunk 0 and the n - 1 best of the others. */
-static void choose_chunks(const float *score, uint32_t n_chunks, uint32_t n, bool *chosen)
+/* Marks the n best, chunk 0 before all others if the last query sees it. Chunks that it does not
+ * see come last: they only fill up the space of a budget that is larger than the window, and the
+ * middle level, which sees the newest slots of a window, never reads them. */
+static void choose_chunks(const struct chunk_score_args *a, const float *score, uint32_t n,
+                          bool *chosen)
 {
-    struct scored_chunk *order = mem_array(n_chunks, sizeof *order);
+    struct scored_chunk *order = mem_array(a->n_chunks, sizeof *order);
 
-    for (uint32_t c = 0; c < n_chunks; c++) {
-        chosen[c] = c == 0;
-        order[c] = (struct scored_chunk){score[c], c};
+    for (uint32_t c = 0; c < a->n_chunks; c++) {
+        chosen[c] = false;
+        order[c] = (struct scored_chunk){c < a->first_chunk ? -1.0f : score[c], c};
     }
-    qsort(order + 1, n_chunks - 1, sizeof *order, scored_chunk_cmp);
-    for (uint32_t k = 1; k < n; k++)
+    if (a->first_chunk == 0)
+        order[0].score = INFINITY;
+    qsort(order, a->n_chunks, sizeof *order, scored_chunk_cmp);
+    for (uint32_t k = 0; k < n; k++)
         chosen[order[k].chunk] = true;
     free(order);
 }
@@ -86,9 +91,18 @@ static enum status select_layer(struct retrieval *r, uint32_t layer, const struc
     uint32_t n_chunks = r->n_prompt / r->args.chunk;
     uint32_t n_take = r->n_selected / r->args.chunk;
     uint32_t n_heads = r->args.cfg->n_heads;
+    uint32_t window = model_config_window(r->args.cfg, layer);
     struct chunk_score_args score = {
-        r->score, query,       (int)n_heads, 1.0f / sqrtf((float)r->shape.head_dim),
-        view,     r->n_prompt, n_chunks,     r->args.chunk};
+        .score = r->score,
+        .q = query,
+        .n_heads = (int)n_heads,
+        .scale = 1.0f / sqrtf((float)r->shape.head_dim),
+        .view = view,
+        .limit = r->n_prompt,
+        .n_chunks = n_chunks,
+        .chunk = r->args.chunk,
+        .first_chunk = attention_first(r->n_prompt, window) / r->args.chunk,
+    };
     bool *chosen = mem_array(n_chunks + 1, sizeof *chosen);
     enum status st = ST_OK;
 
@@ -99,7 +113,7 @@ static enum status select_layer(struct retrieval *r, uint32_t layer, const struc
     }
     for (uint32_t h = 0; st == ST_OK && h < r->shape.n_kv_heads; h++) {
         if (r->n_selected < r->n_prompt)
-            choose_chunks(r->score + (size_t)h * n_chunks, n_chunks, n_take, chosen);
+            choose_chunks(&score, r->score + (size_t)h * n_chunks, n_take, chosen);
         else
             for (uint32_t c = 0; c < n_chunks; c++)
                 chosen[c] = true;

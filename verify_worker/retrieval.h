@@ -5,7 +5,8 @@
  * Per layer and KV head the chunks of `chunk` tokens with the largest score
  * (chunk_score.h, last prompt query) are taken, chunk 0 always, and the partial
  * chunk at the prompt's end always; a budget of at least the prompt takes
- * everything. Layout: pair_segment.h. Verify owns the memory; the draft's
+ * everything. In a layer with a sliding window the chunks that the last prompt
+ * query sees come first, also before chunk 0. Layout: pair_segment.h. Verify owns the memory; the draft's
  * middle level writes guesses behind the accepted tokens between VERDICT and
  * PROPOSE, and verify replaces them by exact K/V.
  */

@@ -163,7 +163,8 @@ static enum status attend(void *self, const struct model_attend_args *a, struct 
                                        a->n_rows,
                                        (int)c->cfg->n_heads,
                                        1.0f / sqrtf((float)c->cfg->head_dim),
-                                       &view};
+                                       &view,
+                                       model_config_window(c->cfg, layer)};
     enum status st;
 
     CHECK(a->n_rows == (int)c->n_rows && a->pos[0] == c->end);

@@ -1,73 +1,5 @@
-#include "kernels/attention.h"
-
-#include "common/pool.h"
-#include "kernels/device.h"
-#include "kernels/ops.h"
-#include "tests/kernels/kv_fixture.h"
-#include "tests/test_helpers.h"
-
-struct call {
-    const struct kv_view *view;
-    int n_heads;
-    const float *q;        /* all rows */
-    const uint32_t *limit; /* all rows */
-};
-
-static struct device *open_cpu(int n_threads, bool portable)
-{
-    struct device_options opt = {.n_threads = n_threads, .portable = portable};
-    struct device *dev = NULL;
-    struct err err = {{0}};
-    if (device_open(&dev, "cpu:0", &opt, &err) != ST_OK)
-        fail_msg("%s", err.text);
-    return dev;
-}
-
-/* Rows first .. first + n of the call, into a guarded, poisoned buffer. */
-static float *run(struct device *dev, const struct call *c, int first, int n)
-{
-    size_t row = (size_t)c->n_heads * c->view->shape.head_dim;
-    float *out = kv_guard_open((size_t)n * row * sizeof *out);
-    struct attention_args a = {.out = out,
-                               .q = c->q + (size_t)first * row,
-                               .limit = c->limit + first,
-                               .n_rows = n,
-                               .n_heads = c->n_heads,
-                               .scale = 1.0f / sqrtf((float)c->view->shape.head_dim),
-                               .view = c->view};
-    struct err err = {{0}};
-    if (dev == NULL)
-        attention_ref(&a);
-    else if (device_ops(dev)->attention(dev, &a, &err) != ST_OK)
-        fail_msg("%s", err.text);
-    return out;
-}
-
-static void drop(const struct call *c, float *out, int n)
-{
-    kv_guard_close(out, (size_t)n * (size_t)c->n_heads * c->view->shape.head_dim * sizeof *out);
-}
-
-static double worst(const float *a, const float *b, size_t n)
-{
-    double most = 0.0;
-    for (size_t i = 0; i < n; i++) {
-        double e = fabs((double)a[i] - (double)b[i]);
-        most = e > most || e != e ? e : most;
-        if (e != e)
-            return INFINITY;
-    }
-    return most;
-}
-
-/* Values are of order 1. Float paths: scores reach 100 with the outlier
- * channels, an f32 score is then off by some 100 * 2^-24 * sqrt(D) and moves p
- * by that much relatively. Quantized pages add 2^-16 of the largest product of
- * the row, which outliers make some 60, times sqrt(D) / 2 terms in effect. */
-static double tolerance(bool quantized)
-{
-    return quantized ? 6e-3 : 2e-4;
-}
+/* Attention over all that a row's limit leaves, against the reference; bits; bounds. */
+#include "tests/kernels/attention_call.h"
 
 static void compare_shape(struct kv_shape shape, int group, enum kv_format tail,
                           enum kv_format sealed, bool portable)
@@ -79,16 +11,17 @@ static void compare_shape(struct kv_shape shape, int group, enum kv_format tail,
     struct kv_fixture f;
     kv_fixture_open(&f, shape, PAGES, tail, sealed, 17 + shape.head_dim);
     float *q = kv_fixture_normals(99, ROWS * row);
-    struct call c = {&f.view, n_heads, q, limit};
-    struct device *dev = open_cpu(2, portable);
+    struct attention_call c = {&f.view, n_heads, q, limit, 0};
+    struct device *dev = attention_call_device(2, portable);
 
-    float *want = run(NULL, &c, 0, ROWS), *got = run(dev, &c, 0, ROWS);
-    double e = worst(want, got, ROWS * row);
-    if (!(e <= tolerance(kv_format_is_quantized(sealed))))
+    float *want = attention_call_run(NULL, &c, 0, ROWS),
+          *got = attention_call_run(dev, &c, 0, ROWS);
+    double e = attention_call_worst(want, got, ROWS * row);
+    if (!(e <= attention_call_tolerance(kv_format_is_quantized(sealed))))
         fail_msg("head_dim %u group %d %s/%s portable %d: off by %g", shape.head_dim, group,
                  kv_format_ops(tail)->name, kv_format_ops(sealed)->name, portable, e);
-    drop(&c, want, ROWS);
-    drop(&c, got, ROWS);
+    attention_call_drop(&c, want, ROWS);
+    attention_call_drop(&c, got, ROWS);
     free(q);
     device_close(dev);
     kv_fixture_close(&f);
@@ -130,24 +63,24 @@ static void check_invariance(enum kv_format tail, enum kv_format sealed, int gro
      * window of 33 rows; every 5th row is somewhere else altogether. */
     for (uint32_t i = 0; i < ROWS; i++)
         limit[i] = i % 5 == 4 ? 1 + i * 5 : 2170 + i;
-    struct call c = {&f.view, n_heads, q, limit};
-    struct device *one = open_cpu(1, portable);
+    struct attention_call c = {&f.view, n_heads, q, limit, 0};
+    struct device *one = attention_call_device(1, portable);
 
     for (int r = 0; r < ROWS; r++) {
-        float *out = run(one, &c, r, 1);
+        float *out = attention_call_run(one, &c, r, 1);
         memcpy(alone + (size_t)r * row, out, row * sizeof *out);
-        drop(&c, out, 1);
+        attention_call_drop(&c, out, 1);
     }
     for (int threads = 1; threads <= 3; threads++) {
-        struct device *dev = open_cpu(threads, portable);
+        struct device *dev = attention_call_device(threads, portable);
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             int n = sizes[i], first = n == ROWS ? 0 : 3 + 13 * threads + (int)i;
-            float *out = run(dev, &c, first, n);
+            float *out = attention_call_run(dev, &c, first, n);
             if (memcmp(out, alone + (size_t)first * row, (size_t)n * row * sizeof *out) != 0)
                 fail_msg("%s/%s group %d head_dim %u: %d rows on %d threads differ from 1 row",
                          kv_format_ops(tail)->name, kv_format_ops(sealed)->name, group, head_dim, n,
                          threads);
-            drop(&c, out, n);
+            attention_call_drop(&c, out, n);
         }
         device_close(dev);
     }
@@ -176,13 +109,13 @@ static void what_lies_behind_the_limit_counts_for_nothing(void **state)
     uint32_t limits[] = {1, 5, 8, 9, 127, 128, 129, 300, 383, 384};
     float *q = kv_fixture_normals(3, 3 * 4 * 40);
     for (int portable = 0; portable < 2; portable++) {
-        struct device *dev = open_cpu(1, portable);
+        struct device *dev = attention_call_device(1, portable);
         for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
             uint32_t limit[3] = {limits[i], limits[i] / 2 + 1, limits[i]};
             struct kv_fixture f;
             kv_fixture_open(&f, shape, PAGES, KV_F16, KV_F16, 8);
-            struct call c = {&f.view, 4, q, limit};
-            float *want = run(dev, &c, 0, 3);
+            struct attention_call c = {&f.view, 4, q, limit, 0};
+            float *want = attention_call_run(dev, &c, 0, 3);
             float nan[40];
             for (int d = 0; d < 40; d++)
                 nan[d] = NAN;
@@ -194,10 +127,10 @@ static void what_lies_behind_the_limit_counts_for_nothing(void **state)
                         kv_format_ops(KV_F16)->put_k(head, 40, t % PAGE_TOKENS, nan);
                         kv_format_ops(KV_F16)->put_v(head, 40, t % PAGE_TOKENS, nan);
                     }
-            float *got = run(dev, &c, 0, 3);
+            float *got = attention_call_run(dev, &c, 0, 3);
             assert_memory_equal(want, got, (size_t)3 * 4 * 40 * sizeof *want);
-            drop(&c, want, 3);
-            drop(&c, got, 3);
+            attention_call_drop(&c, want, 3);
+            attention_call_drop(&c, got, 3);
             kv_fixture_close(&f);
         }
         device_close(dev);
@@ -221,18 +154,18 @@ static void a_dominant_key_is_the_answer(void **state)
         for (uint32_t at = 0; at < 1300; at += 433) {
             struct kv_fixture f;
             kv_fixture_open(&f, shape, 11, KV_F16, KV_F16, 21);
-            struct call c = {&f.view, 1, q, limit};
-            struct device *dev = open_cpu(1, portable);
+            struct attention_call c = {&f.view, 1, q, limit, 0};
+            struct device *dev = attention_call_device(1, portable);
             void *page = at / PAGE_TOKENS + 2 <= 1299 / PAGE_TOKENS ? f.sealed[at / PAGE_TOKENS]
                                                                     : f.tail[at / PAGE_TOKENS];
             for (int d = 0; d < 64; d++)
                 row[d] = 1000.0f;
             kv_format_ops(KV_F16)->put_k(page, 64, at % PAGE_TOKENS, row);
             kv_format_ops(KV_F16)->put_v(page, 64, at % PAGE_TOKENS, value);
-            float *got = run(dev, &c, 0, 1);
+            float *got = attention_call_run(dev, &c, 0, 1);
             for (int d = 0; d < 64; d++)
                 assert_close(got[d], value[d], 1e-6);
-            drop(&c, got, 1);
+            attention_call_drop(&c, got, 1);
             device_close(dev);
             kv_fixture_close(&f);
         }
@@ -247,14 +180,15 @@ static void portable_and_vector_paths_agree_closely_on_quantized_pages(void **st
         struct kv_fixture f;
         kv_fixture_open(&f, shape, 11, KV_F16, (enum kv_format)sealed, 4);
         float *q = kv_fixture_normals(12, (size_t)4 * 4 * 64);
-        struct call c = {&f.view, 4, q, limit};
-        struct device *fast = open_cpu(2, false), *slow = open_cpu(2, true);
-        float *a = run(fast, &c, 0, 4), *b = run(slow, &c, 0, 4);
+        struct attention_call c = {&f.view, 4, q, limit, 0};
+        struct device *fast = attention_call_device(2, false),
+                      *slow = attention_call_device(2, true);
+        float *a = attention_call_run(fast, &c, 0, 4), *b = attention_call_run(slow, &c, 0, 4);
         /* Equal integers but for roundings of q * scale that fall on the other
          * side of a half, each 2^-15 of the row's largest product. */
-        assert_true(worst(a, b, (size_t)4 * 4 * 64) < 1e-3);
-        drop(&c, a, 4);
-        drop(&c, b, 4);
+        assert_true(attention_call_worst(a, b, (size_t)4 * 4 * 64) < 1e-3);
+        attention_call_drop(&c, a, 4);
+        attention_call_drop(&c, b, 4);
         device_close(fast);
         device_close(slow);
         free(q);
@@ -269,8 +203,8 @@ static void impossible_views_are_refused(void **state)
     kv_fixture_open(&f, shape, 3, KV_F16, KV_INT8, 4);
     float *q = kv_fixture_normals(12, 64), out[64];
     uint32_t limit[1] = {385};
-    struct device *dev = open_cpu(1, false);
-    struct attention_args a = {out, q, limit, 1, 4, 1.0f, &f.view};
+    struct device *dev = attention_call_device(1, false);
+    struct attention_args a = {out, q, limit, 1, 4, 1.0f, &f.view, 0};
     struct err err = {{0}};
 
     assert_int_equal(attention_cpu(dev, &a, &err), ST_INVALID);
