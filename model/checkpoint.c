@@ -155,6 +155,24 @@ static char *existing(const char *dir, const char *name)
     return NULL;
 }
 
+/* Words for a directory without safetensors files. */
+static enum status nothing_to_open(const char *dir, struct err *err)
+{
+    char *single = existing(dir, "pytorch_model.bin");
+    char *index = existing(dir, "pytorch_model.bin.index.json");
+    bool is_torch = single != NULL || index != NULL;
+
+    free(single);
+    free(index);
+    if (is_torch)
+        return err_set(err, ST_NOT_FOUND,
+                       "%s: holds PyTorch files only; `mspeckv convert %s --out DIR` makes "
+                       "safetensors of them",
+                       dir, dir);
+    return err_set(err, ST_NOT_FOUND,
+                   "%s: holds neither model.safetensors nor model.safetensors.index.json", dir);
+}
+
 enum status checkpoint_open(struct checkpoint *out, const char *dir, struct err *err)
 {
     char *single = existing(dir, "model.safetensors");
@@ -169,10 +187,7 @@ enum status checkpoint_open(struct checkpoint *out, const char *dir, struct err 
     } else if (index != NULL) {
         st = open_index(&ckpt, dir, index, err);
     } else {
-        st = err_set(err, ST_NOT_FOUND,
-                     "%s: holds neither model.safetensors nor model.safetensors.index.json "
-                     "(other kinds of checkpoints must be converted)",
-                     dir);
+        st = nothing_to_open(dir, err);
     }
     if (st == ST_OK)
         *out = ckpt;

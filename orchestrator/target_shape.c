@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <jansson.h>
 #include <xxhash.h>
@@ -42,6 +43,7 @@ static enum status read_fields(struct target_shape *s, const json_t *config, str
     uint32_t hidden = 0;
     enum status st;
 
+    s->random_weights = json_object_get(config, "mspeckv_synthetic") != NULL;
     st = read_count(config, "num_hidden_layers", MSG_MAX_LAYERS, 0, &s->n_layers, err);
     if (st == ST_OK)
         st = read_count(config, "num_attention_heads", MAX_HEADS, 0, &s->n_heads, err);
@@ -116,6 +118,25 @@ static void free_list(char **path, int n)
     free(path);
 }
 
+/* Words for a directory without *.safetensors files. */
+static enum status no_weights(const char *dir, struct err *err)
+{
+    char *single = mem_printf("%s/pytorch_model.bin", dir);
+    char *index = mem_printf("%s/pytorch_model.bin.index.json", dir);
+    bool is_torch = access(single, F_OK) == 0 || access(index, F_OK) == 0;
+
+    free(single);
+    free(index);
+    if (is_torch)
+        return err_set(err, ST_NOT_FOUND,
+                       "%s: holds PyTorch files only; `mspeckv convert %s --out DIR` makes "
+                       "safetensors of them",
+                       dir, dir);
+    return err_set(err, ST_NOT_FOUND,
+                   "%s: no *.safetensors file; a Hugging Face checkpoint directory would be right",
+                   dir);
+}
+
 enum status target_shape_read(struct target_shape *out, const char *dir, struct err *err)
 {
     struct target_shape s = {0};
@@ -132,10 +153,7 @@ enum status target_shape_read(struct target_shape *out, const char *dir, struct 
             s.weight_bytes += (uint64_t)info.st_size;
     }
     if (st == ST_OK && n == 0)
-        st = err_set(err, ST_NOT_FOUND,
-                     "%s: no *.safetensors file; a Hugging Face checkpoint "
-                     "directory would be right",
-                     dir);
+        st = no_weights(dir, err);
     free_list(path, n);
     if (st == ST_OK)
         *out = s;

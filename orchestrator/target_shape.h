@@ -12,6 +12,7 @@
 struct target_shape {
     uint32_t n_layers, n_heads, n_kv_heads, head_dim, n_vocab;
     uint64_t weight_bytes; /* of its *.safetensors files */
+    bool random_weights;   /* made by `mspeckv synth`: whatever uses it must say so */
 };
 
 /* ST_NOT_FOUND, ST_IO, ST_CORRUPT: "DIR/config.json: what is wrong". */

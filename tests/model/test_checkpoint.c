@@ -146,6 +146,16 @@ static void an_empty_directory_is_named(void **state)
     temp_dir_remove(&dir);
 }
 
+static void pytorch_files_are_sent_to_the_converter(void **state)
+{
+    struct temp_dir dir = temp_dir_make();
+
+    refuse(&dir, ST_NOT_FOUND, "holds neither model.safetensors nor");
+    temp_dir_text(&dir, "pytorch_model.bin.index.json", "{}");
+    refuse(&dir, ST_NOT_FOUND, "holds PyTorch files only; `mspeckv convert /tmp/");
+    temp_dir_remove(&dir);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -155,6 +165,7 @@ int main(void)
         cmocka_unit_test(names_that_leave_the_directory_are_refused),
         cmocka_unit_test(an_index_without_a_map_is_refused),
         cmocka_unit_test(an_empty_directory_is_named),
+        cmocka_unit_test(pytorch_files_are_sent_to_the_converter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

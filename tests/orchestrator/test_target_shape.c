@@ -97,6 +97,36 @@ static void a_draft_of_another_vocabulary_is_refused(void **state)
     assert_int_equal(target_shape_draft(&s, dir, &target, &err), ST_OK);
 }
 
+static void random_weights_are_told_by_the_note_of_their_maker(void **state)
+{
+    struct target_shape s;
+    struct err err = {{0}};
+
+    put("config.json", "{\"num_hidden_layers\": 5, \"num_attention_heads\": 8, " COMMON "}");
+    assert_int_equal(target_shape_read(&s, dir, &err), ST_OK);
+    assert_false(s.random_weights);
+    put("config.json", "{\"num_hidden_layers\": 5, \"num_attention_heads\": 8, "
+                       "\"mspeckv_synthetic\": {\"seed\": 1}, " COMMON "}");
+    assert_int_equal(target_shape_read(&s, dir, &err), ST_OK);
+    assert_true(s.random_weights);
+}
+
+static void pytorch_files_are_sent_to_the_converter(void **state)
+{
+    struct target_shape s;
+    struct err err = {{0}};
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    unlink(path);
+    put("config.json", "{\"num_hidden_layers\": 5, \"num_attention_heads\": 8, " COMMON "}");
+    assert_int_equal(target_shape_read(&s, dir, &err), ST_NOT_FOUND);
+    assert_non_null(strstr(err.text, "no *.safetensors file"));
+    put("pytorch_model.bin", "x");
+    assert_int_equal(target_shape_read(&s, dir, &err), ST_NOT_FOUND);
+    assert_non_null(strstr(err.text, "`mspeckv convert /tmp/"));
+}
+
 static int remove_dir(void **state)
 {
     char command[128];
@@ -112,6 +142,8 @@ int main(void)
         cmocka_unit_test(hostile_numbers_are_refused_by_name),
         cmocka_unit_test(a_fingerprint_changes_with_any_byte),
         cmocka_unit_test(a_draft_of_another_vocabulary_is_refused),
+        cmocka_unit_test(random_weights_are_told_by_the_note_of_their_maker),
+        cmocka_unit_test(pytorch_files_are_sent_to_the_converter),
     };
 
     if (mkdtemp(dir) == NULL)
