@@ -161,6 +161,8 @@ static enum status write_manifest(struct command *c, struct err *err)
     struct machine machine;
     struct manifest m = {.e = c->plan.e,
                          .machine = &machine,
+                         .matrix = c->plan.matrix,
+                         .source = c->plan.source,
                          .version = command_version,
                          .commit = command_commit[0] != '\0' ? command_commit : NULL,
                          .argc = c->argc,
@@ -198,6 +200,7 @@ static enum status write_summary(struct command *c, struct err *err)
     enum status st;
 
     summary_open(&summary, c->plan.e, c->run.result, c->run.n_results, c->verify.link_gbps);
+    summary->n_skipped = prompt_source_skipped(c->plan.source);
     tables_print(stdout, summary);
     st = summary_files_write(summary, c->folder, err);
     summary_close(summary);
@@ -219,6 +222,7 @@ static enum status verdict(const struct command *c, struct err *err)
 static enum status run(struct command *c, struct err *err)
 {
     const struct run_heading heading = {.e = c->plan.e,
+                                        .source = c->plan.source,
                                         .matrix = c->plan.matrix,
                                         .folder = c->folder,
                                         .verify = &c->verify,

@@ -9,6 +9,7 @@
 
 #include "common/mem.h"
 #include "common/whole_file.h"
+#include "orchestrator/dataset.h"
 #include "orchestrator/experiment_parts.h"
 #include "orchestrator/yaml_value.h"
 
@@ -59,6 +60,11 @@ void experiment_free(struct experiment *e)
     free(e->target_at);
     free(e->draft_at);
     free(e->dataset);
+    free(e->dataset_field);
+    free(e->dataset_at);
+    free(e->template_at);
+    free(e->template_word);
+    free(e->template_file);
     free(e->out);
     free(e);
 }
@@ -152,17 +158,27 @@ static enum status check_checkpoint(const char *dir, const char *at, const char 
     return ST_OK;
 }
 
-enum status experiment_check_paths(const struct experiment *e, struct err *err)
+/* A file, or a folder where that is allowed. */
+static enum status check_text(const char *path, const char *at, const char *key, bool may_be_folder,
+                              struct err *err)
 {
     struct stat info;
+    if (stat(path, &info) != 0)
+        return err_set(err, ST_INVALID, "%s: %s %s: %s", at, key, path, strerror(errno));
+    if (!S_ISREG(info.st_mode) && !(may_be_folder && S_ISDIR(info.st_mode)))
+        return err_set(err, ST_INVALID, "%s: %s %s is no file%s", at, key, path,
+                       may_be_folder ? " and no folder" : "");
+    return ST_OK;
+}
+
+enum status experiment_check_paths(const struct experiment *e, struct err *err)
+{
     enum status st = check_checkpoint(e->target, e->target_at, "target", err);
     if (st == ST_OK)
         st = check_checkpoint(e->draft, e->draft_at, "draft", err);
-    if (st != ST_OK || strcmp(e->dataset, "demo") == 0)
-        return st;
-    if (stat(e->dataset, &info) != 0)
-        return err_set(err, ST_INVALID, "%s: dataset %s: %s", e->path, e->dataset, strerror(errno));
-    if (!S_ISREG(info.st_mode))
-        return err_set(err, ST_INVALID, "%s: dataset %s is no file", e->path, e->dataset);
-    return ST_OK;
+    if (st == ST_OK && dataset_kind_of(e->dataset, e->dataset_field) != DATASET_DEMO)
+        st = check_text(e->dataset, e->dataset_at, "dataset", e->dataset_field == NULL, err);
+    if (st == ST_OK && e->template_file != NULL)
+        st = check_text(e->template_file, e->template_at, "template", false, err);
+    return st;
 }

@@ -9,6 +9,7 @@
 #ifndef ORCHESTRATOR_EXPERIMENT_H
 #define ORCHESTRATOR_EXPERIMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,10 +50,16 @@ struct study {
 struct experiment {
     char *path; /* the file, as given */
     char name[32];
-    char *target;               /* checkpoint directory */
-    char *draft;                /* NULL: none (only baseline can run) */
-    char *target_at, *draft_at; /* "file:line:column" or "--set key=value" */
-    char *dataset;              /* "demo" or a text file */
+    char *target;                   /* checkpoint directory */
+    char *draft;                    /* NULL: none (only baseline can run) */
+    char *target_at, *draft_at;     /* "file:line:column" or "--set key=value" */
+    char *dataset;                  /* "demo", a text file, a folder, or JSON Lines: dataset.h */
+    char *dataset_field;            /* of JSON Lines; NULL: not said */
+    char *dataset_at, *template_at; /* as target_at */
+    bool skip_short;                /* pass over documents that are too short */
+    char *template_word;            /* of prompt_template_words; NULL: "none", or template_file */
+    char *template_file;            /* NULL: template_word */
+    bool chat;                      /* prompts take the checkpoint's chat form */
     uint32_t n_documents;
     uint64_t document_seed; /* demo text: document i has seed document_seed + i */
     uint32_t n_seeds;
@@ -82,7 +89,7 @@ enum status experiment_read(struct experiment **out, const char *path, const cha
 enum status experiment_parse(struct experiment **out, const char *path, const char *text,
                              size_t n_bytes, const char *const *set, size_t n_sets,
                              struct err *err);
-/* The checkpoint directories and the dataset file are there; names the key's
+/* The checkpoint directories, the dataset and the template are there; names the key's
  * place and the --set that would do. */
 enum status experiment_check_paths(const struct experiment *e, struct err *err);
 void experiment_free(struct experiment *e); /* NULL is fine */

@@ -7,9 +7,6 @@
 #include "orchestrator/nearest.h"
 #include "orchestrator/yaml_value.h"
 
-typedef enum status field_reader(struct experiment *e, const struct yaml_node *node,
-                                 struct err *err);
-
 static enum status read_u32(const struct yaml_node *node, const char *what, uint32_t min,
                             uint32_t max, uint32_t *out, struct err *err)
 {
@@ -20,9 +17,8 @@ static enum status read_u32(const struct yaml_node *node, const char *what, uint
     return st;
 }
 
-/* Every key of the map is one of `known`, or the nearest is named. */
-static enum status check_map(const struct yaml_node *map, const char *what,
-                             const char *const *known, size_t n_known, struct err *err)
+enum status experiment_check_map(const struct yaml_node *map, const char *what,
+                                 const char *const *known, size_t n_known, struct err *err)
 {
     enum status st = yaml_expect(map, what, YAML_MAP, err);
     for (uint32_t i = 0; st == ST_OK && i < map->n; i++) {
@@ -39,13 +35,19 @@ static enum status check_map(const struct yaml_node *map, const char *what,
     return st;
 }
 
-/* A path of the file belongs to the file's folder, one of a --set to the current one. */
-static char *resolve(const struct experiment *e, const struct yaml_node *node, const char *path)
+char *experiment_resolve(const struct experiment *e, const struct yaml_node *node, const char *path)
 {
     const char *slash = strrchr(e->path, '/');
     if (path[0] == '/' || node->line == 0 || slash == NULL)
         return mem_strdup(path);
     return mem_printf("%.*s/%s", (int)(slash - e->path), e->path, path);
+}
+
+char *experiment_place(const struct yaml_node *node)
+{
+    char place[YAML_PLACE_TEXT];
+    yaml_place(node, place);
+    return mem_strdup(place);
 }
 
 static enum status read_path(struct experiment *e, const struct yaml_node *node, const char *what,
@@ -54,15 +56,8 @@ static enum status read_path(struct experiment *e, const struct yaml_node *node,
     const char *text = NULL;
     enum status st = yaml_text(node, what, 1024, &text, err);
     if (st == ST_OK)
-        *out = resolve(e, node, text);
+        *out = experiment_resolve(e, node, text);
     return st;
-}
-
-static char *place_of(const struct yaml_node *node)
-{
-    char place[YAML_PLACE_TEXT];
-    yaml_place(node, place);
-    return mem_strdup(place);
 }
 
 static enum status read_name(struct experiment *e, const struct yaml_node *node, struct err *err)
@@ -76,7 +71,7 @@ static enum status read_name(struct experiment *e, const struct yaml_node *node,
 
 static enum status read_target(struct experiment *e, const struct yaml_node *node, struct err *err)
 {
-    e->target_at = place_of(node);
+    e->target_at = experiment_place(node);
     return read_path(e, node, "target", &e->target, err);
 }
 
@@ -84,17 +79,8 @@ static enum status read_draft(struct experiment *e, const struct yaml_node *node
 {
     if (node->kind == YAML_SCALAR && node->plain && strcmp(node->text, "none") == 0)
         return ST_OK;
-    e->draft_at = place_of(node);
+    e->draft_at = experiment_place(node);
     return read_path(e, node, "draft", &e->draft, err);
-}
-
-static enum status read_dataset(struct experiment *e, const struct yaml_node *node, struct err *err)
-{
-    const char *text = NULL;
-    enum status st = yaml_text(node, "dataset", 1024, &text, err);
-    if (st == ST_OK)
-        e->dataset = strcmp(text, "demo") == 0 ? mem_strdup(text) : resolve(e, node, text);
-    return st;
 }
 
 static enum status read_documents(struct experiment *e, const struct yaml_node *node,
@@ -143,7 +129,7 @@ static enum status read_window(struct experiment *e, const struct yaml_node *nod
 {
     static const char *const known[] = {"sinks", "recent"};
     const struct yaml_node *sinks, *recent;
-    enum status st = check_map(node, "draft_window", known, 2, err);
+    enum status st = experiment_check_map(node, "draft_window", known, 2, err);
     if (st != ST_OK)
         return st;
     sinks = yaml_map_find(node, "sinks");
@@ -167,7 +153,7 @@ static enum status read_link(struct experiment *e, const struct yaml_node *node,
         return yaml_refuse(node, err,
                            "link is no link; none, {simulate_gbps: X} or "
                            "{simulate_ratio: R} would be right");
-    st = check_map(node, "link", known, 2, err);
+    st = experiment_check_map(node, "link", known, 2, err);
     if (st != ST_OK)
         return st;
     if (node->n != 1)
@@ -200,7 +186,7 @@ static enum status read_device(const struct yaml_node *node, const char *what, c
 static enum status read_devices(struct experiment *e, const struct yaml_node *node, struct err *err)
 {
     static const char *const known[] = {"verify", "draft"};
-    enum status st = check_map(node, "devices", known, 2, err);
+    enum status st = experiment_check_map(node, "devices", known, 2, err);
     if (st != ST_OK)
         return st;
     const struct yaml_node *verify = yaml_map_find(node, "verify");
@@ -263,12 +249,15 @@ static enum status read_later(struct experiment *e, const struct yaml_node *node
 
 static const struct field {
     const char *key;
-    field_reader *read;
+    experiment_field *read;
 } fields[] = {
     {"name", read_name},
     {"target", read_target},
     {"draft", read_draft},
-    {"dataset", read_dataset},
+    {"dataset", experiment_text_dataset},
+    {"skip_short", experiment_text_skip_short},
+    {"template", experiment_text_template},
+    {"chat", experiment_text_chat},
     {"documents", read_documents},
     {"document_seed", read_document_seed},
     {"seeds", read_seeds},
@@ -341,6 +330,8 @@ enum status experiment_fields(struct experiment *e, const struct yaml_node *root
     if (st == ST_OK && e->target == NULL)
         st = yaml_refuse(root, err, "no target; target: DIR (a checkpoint) would be right");
     if (st == ST_OK && e->dataset == NULL)
-        st = yaml_refuse(root, err, "no dataset; dataset: demo, or a text file, would be right");
+        st = yaml_refuse(
+            root, err,
+            "no dataset; dataset: demo, a text file, a folder or a .jsonl file would be right");
     return st;
 }

@@ -20,6 +20,24 @@ enum status experiment_set(struct yaml_node *root, struct yaml_pool *pool, const
 /* Fills everything but the studies and defaults of a file. */
 enum status experiment_fields(struct experiment *e, const struct yaml_node *root, struct err *err);
 
+/* Reads one key of the file. */
+typedef enum status experiment_field(struct experiment *e, const struct yaml_node *node,
+                                     struct err *err);
+
+/* Which documents, and what stands around them. */
+experiment_field experiment_text_dataset, experiment_text_skip_short, experiment_text_template,
+    experiment_text_chat;
+
+/* Every key of the map is one of `known`, or the nearest is named. */
+enum status experiment_check_map(const struct yaml_node *map, const char *what,
+                                 const char *const *known, size_t n_known, struct err *err);
+/* A path of the file belongs to the file's folder, one of a --set to the
+ * current one. The caller owns the result: free(). */
+char *experiment_resolve(const struct experiment *e, const struct yaml_node *node,
+                         const char *path);
+/* yaml_place as a text that the caller owns. */
+char *experiment_place(const struct yaml_node *node);
+
 /* One study from `map`; `shared` gives settings for all studies of the file,
  * NULL where the study stands inline. */
 enum status experiment_study(struct study *out, const struct experiment *e,

@@ -24,6 +24,8 @@ void heading_trials(const struct summary *s, char buf[HEADING_BYTES])
         add(buf, HEADING_BYTES, "one document; ");
     else
         add(buf, HEADING_BYTES, "%u documents; ", e->n_documents);
+    if (s->n_skipped > 0)
+        add(buf, HEADING_BYTES, "%u too short, passed over; ", s->n_skipped);
     add(buf, HEADING_BYTES, e->n_seeds == 1 ? "seed" : "seeds");
     for (uint32_t i = 0; i < e->n_seeds && i < 8; i++)
         add(buf, HEADING_BYTES, "%s %" PRIu64, i > 0 ? "," : "", e->seed[i]);

@@ -1,6 +1,7 @@
 #include "orchestrator/manifest.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +10,7 @@
 
 #include "common/mem.h"
 #include "common/whole_file.h"
+#include "orchestrator/dataset.h"
 #include "orchestrator/matrix.h"
 
 /* Arguments and paths need not be UTF-8, JSON must be. */
@@ -100,14 +102,52 @@ static json_t *study_object(const struct study *s)
                      setting_object(&s->fixed));
 }
 
-static json_t *documents_object(const struct experiment *e)
+/* Every length of one document's prompt: what was really decoded. */
+static json_t *prompts_list(const struct manifest *m, uint32_t document)
 {
-    bool demo = strcmp(e->dataset, "demo") == 0;
-    json_t *seeds = json_array();
-    for (uint32_t i = 0; demo && i < e->n_documents; i++)
-        json_array_append_new(seeds, json_integer((json_int_t)(e->document_seed + i)));
-    return json_pack("{s:o, s:i, s:o}", "dataset", text_or_null(e->dataset), "documents",
-                     (int)e->n_documents, "document_seeds", seeds);
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < m->matrix->n_prompts; i++) {
+        const struct prompt *p = &m->matrix->prompt[i];
+        char hash[32];
+        if (p->document != document)
+            continue;
+        snprintf(hash, sizeof hash, "xxh3-64:%016llx",
+                 (unsigned long long)prompt_source_hash(m->source, document, p->prefill));
+        json_array_append_new(
+            list, json_pack("{s:i, s:s}", "prefill", (int)p->prefill, "token_hash", hash));
+    }
+    return list;
+}
+
+static json_t *documents_list(const struct manifest *m)
+{
+    bool demo = dataset_kind_of(m->e->dataset, m->e->dataset_field) == DATASET_DEMO;
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < m->e->n_documents; i++) {
+        json_t *document =
+            json_pack("{s:o, s:o}", "name", text_or_null(prompt_source_name(m->source, i)),
+                      "prompts", prompts_list(m, i));
+        if (demo)
+            json_object_set_new(document, "seed",
+                                json_integer((json_int_t)(m->e->document_seed + i)));
+        json_array_append_new(list, document);
+    }
+    return list;
+}
+
+static json_t *text_object(const struct manifest *m)
+{
+    const struct experiment *e = m->e;
+    const char *word = e->template_word != NULL ? e->template_word : "none";
+    enum dataset_kind kind = dataset_kind_of(e->dataset, e->dataset_field);
+    const char *field = e->dataset_field != NULL ? e->dataset_field : DATASET_FIELD;
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:b, s:b, s:i, s:o}", "dataset",
+                     text_or_null(e->dataset), "kind", dataset_kind_name(kind), "field",
+                     text_or_null(kind == DATASET_JSONL ? field : NULL), "template",
+                     text_or_null(e->template_file == NULL ? word : NULL), "template_file",
+                     text_or_null(e->template_file), "chat", (int)e->chat, "skip_short",
+                     (int)e->skip_short, "skipped", (int)prompt_source_skipped(m->source),
+                     "documents", documents_list(m));
 }
 
 static json_t *link_object(const struct manifest *m)
@@ -118,8 +158,9 @@ static json_t *link_object(const struct manifest *m)
                      m->link_simulated, "gbps", number_or_null(m->link_gbps, m->link_gbps > 0));
 }
 
-static json_t *experiment_object(const struct experiment *e)
+static json_t *experiment_object(const struct manifest *m)
 {
+    const struct experiment *e = m->e;
     json_t *seeds = json_array(), *studies = json_array();
     for (uint32_t i = 0; i < e->n_seeds; i++)
         json_array_append_new(seeds, json_integer((json_int_t)e->seed[i]));
@@ -129,7 +170,7 @@ static json_t *experiment_object(const struct experiment *e)
         "{s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:f, s:b, "
         "s:o}",
         "file", text_or_null(e->path), "name", e->name, "target", text_or_null(e->target), "draft",
-        text_or_null(e->draft), "text", documents_object(e), "seeds", seeds, "sinks", (int)e->sinks,
+        text_or_null(e->draft), "text", text_object(m), "seeds", seeds, "sinks", (int)e->sinks,
         "recent", (int)e->window, "verify_device", e->verify_device, "draft_device",
         e->draft_device, "threads", (int)e->threads, "arena", e->arena, "numa_node", e->numa_node,
         "timeout_s", e->timeout_s, "warmup", (int)e->warmup, "studies", studies);
@@ -144,7 +185,7 @@ enum status manifest_write(const struct manifest *m, const char *path, struct er
         "link", link_object(m), "target_fingerprint", text_or_null(m->target_fingerprint),
         "draft_fingerprint", text_or_null(m->draft_fingerprint), "layers", (json_int_t)m->n_layers,
         "memory_gbps", number_or_null(m->memory_gbps, m->memory_gbps > 0), "experiment",
-        experiment_object(m->e));
+        experiment_object(m));
     CHECK(all != NULL);
     char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     json_decref(all);

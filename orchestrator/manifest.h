@@ -9,12 +9,16 @@
 #include "common/status.h"
 #include "orchestrator/experiment.h"
 #include "orchestrator/machine.h"
+#include "orchestrator/matrix.h"
+#include "orchestrator/prompt_source.h"
 
 struct manifest {
     const struct experiment *e; /* all pointers are borrowed */
     const struct machine *machine;
-    const char *version; /* of the program */
-    const char *commit;  /* NULL: not built from git */
+    const struct matrix *matrix;
+    struct prompt_source *source; /* asked for its prompts' hashes */
+    const char *version;          /* of the program */
+    const char *commit;           /* NULL: not built from git */
     int argc;
     char *const *argv;
     const char *target_fingerprint, *draft_fingerprint; /* NULL: none */

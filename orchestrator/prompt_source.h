@@ -1,37 +1,56 @@
 /*
- * prompt_source.h - the documents of a study as token ids.
+ * prompt_source.h - the documents of a study as prompts: token ids of an exact
+ * number.
  *
- * Document i of the demo text has seed document_seed + i. Document i of n of a
- * text file begins i/n of the way into it, at the next line. Every document
- * starts with the tokenizer's BOS if it has one; a shorter prompt is a
- * beginning of a longer one.
+ * Document i of the demo text has seed document_seed + i; dataset.h says what
+ * the others are, prompt_frame.h what stands around them. Without a template a
+ * shorter prompt of a document is a beginning of its longer ones (but for a
+ * character cut in two); with one it is not, since the instruction closes both.
  */
 #ifndef ORCHESTRATOR_PROMPT_SOURCE_H
 #define ORCHESTRATOR_PROMPT_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/status.h"
+#include "text/chat_template.h"
+#include "text/prompt_template.h"
 #include "text/tokenizer.h"
 
 struct prompt_source; /* owns the ids */
 
 struct prompt_source_args {
-    const struct tokenizer *tok; /* borrowed for the call */
-    const char *dataset;         /* "demo" or a text file */
+    const struct tokenizer *tok;       /* borrowed until prompt_source_close */
+    const struct prompt_template *use; /* around every document; NULL: none; for the call */
+    const struct chat_parts *chat;     /* NULL: no chat form; borrowed for the call */
+    const char *dataset;               /* "demo", a text file, a folder, a JSON Lines file */
+    const char *field;                 /* as in struct dataset_args */
+    bool skip_short; /* pass over documents of folders and JSON Lines that are too short */
     uint32_t n_documents;
     uint64_t document_seed;
-    uint32_t n_tokens; /* of every document, BOS counted; > 0 */
+    uint32_t n_tokens;     /* of the longest prompt, BOS and instruction counted; > 0 */
+    uint32_t n_tokens_min; /* of the shortest; 0: the longest is the only one */
 };
 
-/* ST_INVALID: a text too short, with the numbers. Else what reading gives. */
+/* ST_INVALID: a document too short, too few documents, no room beside the
+ * instruction, each with the numbers. Else what reading gives. */
 enum status prompt_source_open(struct prompt_source **out, const struct prompt_source_args *args,
                                struct err *err);
 void prompt_source_close(struct prompt_source *source); /* NULL is fine */
 
-/* [n_tokens]; borrowed until prompt_source_close. */
-const int32_t *prompt_source_tokens(const struct prompt_source *source, uint32_t document);
-int32_t prompt_source_largest(const struct prompt_source *source); /* id of all documents */
+/* The prompt of exactly n_tokens, which is within the args' lengths; borrowed
+ * until the next call and prompt_source_close. */
+const int32_t *prompt_source_tokens(struct prompt_source *source, uint32_t document,
+                                    uint32_t n_tokens);
+/* XXH3-64 of that prompt's ids, each as four bytes, lowest first. */
+uint64_t prompt_source_hash(struct prompt_source *source, uint32_t document, uint32_t n_tokens);
+
+int32_t prompt_source_largest(const struct prompt_source *source); /* id of all prompts */
+
+/* "seed 1", "byte 0", "emma.txt", "line 12"; safe to show; as dataset.h. */
+const char *prompt_source_name(const struct prompt_source *source, uint32_t document);
+uint32_t prompt_source_skipped(const struct prompt_source *source); /* documents too short */
 
 /* A demo text of at least n_tokens tokens by `tok`, appended to an initialised
  * *out. */

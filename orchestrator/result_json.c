@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "common/mem.h"
+#include "orchestrator/log_tail.h"
 
 enum { JSON_FLAGS = JSON_COMPACT | JSON_REAL_PRECISION(17) };
 
@@ -287,6 +288,37 @@ static void code_reason(struct json_coder *c, struct result *r)
     memcpy(r->reason, text, strlen(text) + 1);
 }
 
+static void code_document_name(struct json_coder *c, struct result *r)
+{
+    if (c->write) {
+        put(c, "document_name", json_string(r->document_name));
+        return;
+    }
+    const char *text = json_string_value(get(c, "document_name"));
+    if (text == NULL || strlen(text) >= sizeof r->document_name) {
+        c->bad = c->bad != NULL ? c->bad : "document_name";
+        return;
+    }
+    memcpy(r->document_name, text, strlen(text) + 1);
+}
+
+/* Only of a failure, and only where there is one. */
+static void code_log(struct json_coder *c, struct result *r)
+{
+    if (c->write && r->log != NULL) {
+        json_t *text = json_string(r->log);
+        put(c, "log", text != NULL ? text : json_string("(unprintable log)"));
+        return;
+    }
+    json_t *value = c->write ? NULL : json_object_get(c->object, "log");
+    if (value == NULL)
+        return;
+    if (!json_is_string(value) || json_string_length(value) >= LOG_TAIL_BYTES)
+        c->bad = c->bad != NULL ? c->bad : "log";
+    else
+        result_set_log(r, json_string_value(value));
+}
+
 static const char *status_word(uint32_t ok)
 {
     return ok ? "ok" : "failed";
@@ -302,6 +334,7 @@ static void code_result(struct json_coder *c, struct result *r, const struct exp
         read_uses(c, r, e);
     code_word(c, "method", name_of_method, METHOD_COUNT, &method);
     code_count(c, "document", EXPERIMENT_MAX_DOCUMENTS - 1, &r->document);
+    code_document_name(c, r);
     code_u64(c, "seed", INT64_MAX, &r->seed);
     code_word(c, "status", status_word, 2, &ok);
     code_reason(c, r);
@@ -318,6 +351,8 @@ static void code_result(struct json_coder *c, struct result *r, const struct exp
     c->bad = c->bad != NULL ? c->bad : inner.bad;
     if (r->ok)
         code_measured(c, &r->meas);
+    else
+        code_log(c, r);
     r->meas.trial = r->trial;
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/msg.h"
 #include "common/status.h"
+#include "orchestrator/dataset.h"
 #include "orchestrator/experiment.h"
 #include "orchestrator/matrix.h"
 
@@ -19,12 +20,14 @@ struct result {
     uint32_t trial; /* number in the matrix */
     enum method method;
     uint32_t document;
+    char document_name[DATASET_NAME_BYTES]; /* as prompt_source_name; "" where none was given */
     uint64_t seed;
     struct setting setting;
     uint32_t n_uses;
     struct use *use; /* owned */
     bool ok;
     char reason[MSG_TEXT];  /* why not; "" if ok */
+    char *log;              /* owned; the end of the failed process's log, NULL for none */
     double prefill_s;       /* of the trial's prompt: time to first token, measured once */
     struct msg_result meas; /* owns its tokens; zero if not ok */
 };
@@ -32,6 +35,8 @@ struct result {
 /* Copies everything; the result owns its copies. `meas` NULL: failed, with `reason`. */
 void result_init(struct result *out, const struct trial *t, double prefill_s,
                  const struct msg_result *meas, const char *reason);
+/* Of a failed result; copies the text, "" leaves none. */
+void result_set_log(struct result *r, const char *log);
 void result_release(struct result *r);
 
 double result_tok_per_s(const struct result *r);    /* NaN without a decode time */

@@ -3,20 +3,43 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "orchestrator/dataset.h"
 #include "orchestrator/heading.h"
 
 enum { WIDTH = 80, INDENT = 11 };
 
-static void print_inputs(FILE *to, const struct experiment *e)
+/* Which documents, and what the prompts make of them. */
+static void print_text(FILE *to, const struct run_heading *h)
 {
+    const struct experiment *e = h->e;
+    uint32_t n_skipped = prompt_source_skipped(h->source);
+    bool has_template = e->template_word != NULL && strcmp(e->template_word, "none") != 0;
+
+    fprintf(to, "dataset    %s, %u document%s", e->dataset, e->n_documents,
+            e->n_documents == 1 ? "" : "s");
+    if (dataset_kind_of(e->dataset, e->dataset_field) == DATASET_DEMO)
+        fprintf(to, ", document seed %" PRIu64, e->document_seed);
+    if (n_skipped > 0)
+        fprintf(to, "; %u too short, passed over", n_skipped);
+    fputc('\n', to);
+    if (e->template_file != NULL)
+        fprintf(to, "template   %s\n", e->template_file);
+    else if (has_template)
+        fprintf(to, "template   %s\n", e->template_word);
+    if (e->chat)
+        fprintf(to, "           in the target's chat form\n");
+}
+
+static void print_inputs(FILE *to, const struct run_heading *h)
+{
+    const struct experiment *e = h->e;
+
     fprintf(to, "study      %s (%s)\n", e->name, e->path);
     fprintf(to, "target     %s\n", e->target);
     fprintf(to, "draft      %s\n", e->draft != NULL ? e->draft : "none");
     if (e->draft != NULL)
         fprintf(to, "           streaming cache: %u sinks, window %u\n", e->sinks, e->window);
-    fprintf(to, "dataset    %s, %u document%s", e->dataset, e->n_documents,
-            e->n_documents == 1 ? "" : "s");
-    fprintf(to, ", document seed %" PRIu64 "\n", e->document_seed);
+    print_text(to, h);
     fprintf(to, "seeds     ");
     for (uint32_t i = 0; i < e->n_seeds; i++)
         fprintf(to, " %" PRIu64, e->seed[i]);
@@ -85,7 +108,7 @@ void run_heading_print(FILE *to, const struct run_heading *h)
 {
     char arena[32];
 
-    print_inputs(to, h->e);
+    print_inputs(to, h);
     for (uint32_t i = 0; i < h->e->n_studies; i++)
         print_study(to, &h->e->study[i]);
     print_effective(to, h->matrix);

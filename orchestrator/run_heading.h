@@ -8,10 +8,12 @@
 #include <stdio.h>
 
 #include "orchestrator/matrix.h"
+#include "orchestrator/prompt_source.h"
 
 struct run_heading {
     const struct experiment *e;
     const struct matrix *matrix;
+    const struct prompt_source *source;
     const char *folder;             /* of the results */
     const struct msg_ready *verify; /* device, bandwidth, link */
     uint64_t arena_bytes;

@@ -48,6 +48,8 @@ static enum status record(struct study_run *run, const struct trial *t, double p
     enum status st;
 
     result_init(r, t, prefill_s, meas, reason);
+    snprintf(r->document_name, sizeof r->document_name, "%s",
+             prompt_source_name(run->source, t->document));
     if (meas != NULL)
         free(meas->token);
     run->n_failed += meas == NULL;
@@ -136,8 +138,8 @@ static enum status one_prompt(struct study_run *run, uint32_t number, bool warm[
                               struct err *err)
 {
     const struct prompt *p = &run->matrix->prompt[number];
-    struct session_prompt prompt = {number + 1, prompt_source_tokens(run->source, p->document),
-                                    p->prefill};
+    struct session_prompt prompt = {
+        number + 1, prompt_source_tokens(run->source, p->document, p->prefill), p->prefill};
     struct err why = {{0}};
     double prefill_s = 0;
     enum status st;

@@ -14,7 +14,7 @@
 struct study_run {
     const struct experiment *e; /* pointers are borrowed */
     const struct matrix *matrix;
-    const struct prompt_source *source;
+    struct prompt_source *source;
     struct session *session;
     struct results_file *file;
     struct progress *progress;

@@ -6,14 +6,17 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/mem.h"
 #include "common/stats.h"
 
-/* What one cell is made of: [n_seeds][n_documents], NULL: no result. */
+/* What one cell is made of: [n_seeds][n_documents], NULL: no result. Only the
+ * documents `first` to `end` - 1 count. */
 struct grid {
     const struct experiment *e;
     const struct result **at;
+    uint32_t first, end;
 };
 
 typedef double figure(const struct result *r);
@@ -34,10 +37,22 @@ static struct spread spread_of(const double *x, uint32_t n)
         .mean = stats_mean(x, n), .std = n < 2 ? NAN : stats_sample_std(x, n), .n = n};
 }
 
+static const struct result *result_at(const struct grid *g, uint32_t seed, uint32_t document)
+{
+    return g->at[seed * g->e->n_documents + document];
+}
+
 static const struct result *good(const struct grid *g, uint32_t seed, uint32_t document)
 {
-    const struct result *r = g->at[seed * g->e->n_documents + document];
+    const struct result *r = result_at(g, seed, document);
     return r != NULL && r->ok ? r : NULL;
+}
+
+/* Every result that counts, by one index. */
+static const struct result *nth(const struct grid *g, uint32_t i)
+{
+    uint32_t n = g->end - g->first;
+    return result_at(g, i / n, g->first + i % n);
 }
 
 /* Mean of `f` over the documents of one seed that `g` has and, where there is
@@ -46,7 +61,7 @@ static double seed_mean(const struct grid *g, const struct grid *other, uint32_t
 {
     double x[EXPERIMENT_MAX_DOCUMENTS] = {0};
     uint32_t n = 0;
-    for (uint32_t d = 0; d < g->e->n_documents; d++) {
+    for (uint32_t d = g->first; d < g->end; d++) {
         const struct result *r = good(g, seed, d);
         if (r == NULL || (other != NULL && good(other, seed, d) == NULL))
             continue;
@@ -119,11 +134,12 @@ static struct round_ms round_mean(const struct grid *g)
 {
     struct round_ms sum = {0};
     double n_rounds = 0, scale;
-    for (uint32_t i = 0; i < g->e->n_seeds * g->e->n_documents; i++) {
-        if (g->at[i] == NULL || !g->at[i]->ok)
+    for (uint32_t i = 0; i < g->e->n_seeds * (g->end - g->first); i++) {
+        const struct result *r = nth(g, i);
+        if (r == NULL || !r->ok)
             continue;
-        add_round(&sum, &g->at[i]->meas);
-        n_rounds += g->at[i]->meas.rounds;
+        add_round(&sum, &r->meas);
+        n_rounds += r->meas.rounds;
     }
     scale = n_rounds > 0 ? 1e3 / n_rounds : NAN;
     return (struct round_ms){sum.draft * scale,     sum.middle * scale,   sum.verify * scale,
@@ -132,8 +148,8 @@ static struct round_ms round_mean(const struct grid *g)
 
 static void count_cell(struct cell *cell, const struct grid *g)
 {
-    for (uint32_t i = 0; i < g->e->n_seeds * g->e->n_documents; i++) {
-        const struct result *r = g->at[i];
+    for (uint32_t i = 0; i < g->e->n_seeds * (g->end - g->first); i++) {
+        const struct result *r = nth(g, i);
         if (r == NULL) {
             cell->n_missing++;
         } else if (!r->ok) {
@@ -168,6 +184,15 @@ static bool study_has(const struct study *study, enum method method)
     return false;
 }
 
+static void fill_documents(struct cell *out, struct grid grid, struct grid reference)
+{
+    for (uint32_t d = 0; d < grid.e->n_documents; d++) {
+        grid.first = reference.first = d;
+        grid.end = reference.end = d + 1;
+        fill_cell(&out[d], &grid, &reference);
+    }
+}
+
 static void fill_point(struct summary *s, uint32_t study, uint32_t point, struct grid *grid)
 {
     const struct study *of = &s->e->study[study];
@@ -177,6 +202,9 @@ static void fill_point(struct summary *s, uint32_t study, uint32_t point, struct
             continue;
         struct cell *cell = &out->cell[point * METHOD_COUNT + m];
         fill_cell(cell, &grid[m], &grid[of->reference]);
+        if (out->by_document != NULL)
+            fill_documents(out->by_document + (point * METHOD_COUNT + m) * s->e->n_documents,
+                           grid[m], grid[of->reference]);
         s->n_failed += cell->n_failed;
         s->n_missing += cell->n_missing;
         for (uint32_t k = 0; k < METHOD_COUNT; k++)
@@ -224,8 +252,10 @@ static void fill_study(struct summary *s, uint32_t study, const struct result *r
 
     out->cell = mem_array(n_cells, sizeof *out->cell);
     out->ratio = mem_array((size_t)n_cells * METHOD_COUNT, sizeof *out->ratio);
+    if (e->n_documents > 1)
+        out->by_document = mem_array((size_t)n_cells * e->n_documents, sizeof *out->by_document);
     for (uint32_t i = 0; i < n_cells; i++)
-        grid[i] = (struct grid){.e = e, .at = slots + i * per_cell};
+        grid[i] = (struct grid){.e = e, .at = slots + i * per_cell, .end = e->n_documents};
     for (uint32_t i = 0; i < n_cells * METHOD_COUNT; i++)
         out->ratio[i] = (struct spread){.mean = NAN, .std = NAN};
     lay_out(grid, e, study, result, n_results);
@@ -235,12 +265,22 @@ static void fill_study(struct summary *s, uint32_t study, const struct result *r
     free(slots);
 }
 
+static void name_documents(struct summary *s, const struct result *result, uint32_t n_results)
+{
+    s->document_name = mem_array(s->e->n_documents, sizeof *s->document_name);
+    for (uint32_t i = 0; i < n_results; i++)
+        if (result[i].document < s->e->n_documents)
+            memcpy(s->document_name[result[i].document], result[i].document_name,
+                   sizeof *s->document_name);
+}
+
 void summary_open(struct summary **out, const struct experiment *e, const struct result *result,
                   uint32_t n_results, double link_gbps)
 {
     struct summary *s = mem_zalloc(sizeof *s);
     s->e = e;
     s->link_gbps = link_gbps;
+    name_documents(s, result, n_results);
     for (uint32_t i = 0; i < e->n_studies; i++)
         fill_study(s, i, result, n_results);
     *out = s;
@@ -252,8 +292,10 @@ void summary_close(struct summary *s)
         return;
     for (uint32_t i = 0; i < EXPERIMENT_MAX_TABLES; i++) {
         free(s->study[i].cell);
+        free(s->study[i].by_document);
         free(s->study[i].ratio);
     }
+    free(s->document_name);
     free(s);
 }
 
@@ -261,6 +303,14 @@ const struct cell *summary_cell(const struct summary *s, uint32_t study, uint32_
                                 enum method method)
 {
     return &s->study[study].cell[point * METHOD_COUNT + (uint32_t)method];
+}
+
+const struct cell *summary_document(const struct summary *s, uint32_t study, uint32_t point,
+                                    enum method method, uint32_t document)
+{
+    const struct cell *cells = s->study[study].by_document;
+    CHECK(cells != NULL && document < s->e->n_documents);
+    return &cells[(point * METHOD_COUNT + (uint32_t)method) * s->e->n_documents + document];
 }
 
 struct spread summary_ratio(const struct summary *s, uint32_t study, uint32_t point, enum method of,

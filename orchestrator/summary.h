@@ -3,7 +3,8 @@
  *
  * Per seed the mean over documents; then mean and sample standard deviation
  * over seeds. Delta and speedup are formed per seed, over the documents that
- * both methods finished, and get their own deviation.
+ * both methods finished, and get their own deviation. Each document's own
+ * figures are formed in the same way from its trials alone.
  */
 #ifndef ORCHESTRATOR_SUMMARY_H
 #define ORCHESTRATOR_SUMMARY_H
@@ -47,6 +48,8 @@ struct cell {
 struct summary_study {
     uint32_t n_points;
     struct cell *cell; /* [n_points][METHOD_COUNT] */
+    /* [n_points][METHOD_COUNT][n_documents]; NULL for one document, whose figures are the cell's */
+    struct cell *by_document;
     /* Speedup of throughput, paired by seed: [n_points][METHOD_COUNT (of)][METHOD_COUNT (over)]. */
     struct spread *ratio;
 };
@@ -54,7 +57,9 @@ struct summary_study {
 struct summary {
     const struct experiment *e; /* borrowed */
     uint32_t n_failed, n_missing;
-    double link_gbps; /* the simulated link; 0: none was simulated */
+    uint32_t n_skipped; /* documents passed over as too short; summary_open leaves 0 */
+    double link_gbps;   /* the simulated link; 0: none was simulated */
+    char (*document_name)[DATASET_NAME_BYTES]; /* [n_documents]; "" where no result names it */
     struct summary_study study[EXPERIMENT_MAX_TABLES];
 };
 
@@ -66,6 +71,9 @@ void summary_close(struct summary *s); /* NULL is fine */
 
 const struct cell *summary_cell(const struct summary *s, uint32_t study, uint32_t point,
                                 enum method method);
+/* Of more than one document; `document` from 0. */
+const struct cell *summary_document(const struct summary *s, uint32_t study, uint32_t point,
+                                    enum method method, uint32_t document);
 struct spread summary_ratio(const struct summary *s, uint32_t study, uint32_t point, enum method of,
                             enum method over);
 uint64_t ledger_total(const struct ledger *kv);

@@ -61,17 +61,21 @@ static void csv_number(FILE *to, double x)
         fputc(',', to);
 }
 
-static void csv_row(FILE *to, const struct summary *s, uint32_t study, uint32_t point,
-                    enum method method)
+/* Quoted, since file names hold commas and quotes. */
+static void csv_text(FILE *to, const char *text)
 {
-    const struct study *of = &s->e->study[study];
-    const struct cell *c = summary_cell(s, study, point, method);
-    char sweep[FIELD_BYTES], value[FIELD_BYTES];
-    heading_sweep(of, sweep, sizeof sweep);
-    heading_point(of, point, value, sizeof value);
-    fprintf(to, "%s,%s,%s,%s,%s,%u,%u,%u,%u,%u", of->name, sweep, value, method_name(method),
-            method_name(of->reference), s->e->n_documents, s->e->n_seeds, c->n_ok, c->n_failed,
-            c->n_missing);
+    fputs(",\"", to);
+    for (; *text != '\0'; text++) {
+        if (*text == '"')
+            fputc('"', to);
+        fputc(*text, to);
+    }
+    fputc('"', to);
+}
+
+static void csv_figures(FILE *to, const struct cell *c)
+{
+    fprintf(to, ",%u,%u,%u", c->n_ok, c->n_failed, c->n_missing);
     for (size_t i = 0; i < FIGURES; i++) {
         csv_number(to, figure_of(c, &figures[i]).mean);
         csv_number(to, figure_of(c, &figures[i]).std);
@@ -87,13 +91,47 @@ static void csv_row(FILE *to, const struct summary *s, uint32_t study, uint32_t 
     fprintf(to, ",%u", c->effective_resident);
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         fprintf(to, ",%llu", (unsigned long long)ledger_part(&c->kv, &ledger_parts[i]));
-    csv_number(to, s->link_gbps > 0 ? s->link_gbps : NAN);
+}
+
+/* Which cell: what its row and those of its documents have in common. */
+struct cell_at {
+    const struct summary *s;
+    uint32_t study, point;
+    enum method method;
+};
+
+static void csv_row(FILE *to, const struct cell_at *at, const struct cell *c, const char *document,
+                    const char *document_name)
+{
+    const struct study *of = &at->s->e->study[at->study];
+    char sweep[FIELD_BYTES], value[FIELD_BYTES];
+    heading_sweep(of, sweep, sizeof sweep);
+    heading_point(of, at->point, value, sizeof value);
+    fprintf(to, "%s,%s,%s,%s,%s,%u,%u,%s", of->name, sweep, value, method_name(at->method),
+            method_name(of->reference), at->s->e->n_documents, at->s->e->n_seeds, document);
+    csv_text(to, document_name);
+    csv_figures(to, c);
+    csv_number(to, at->s->link_gbps > 0 ? at->s->link_gbps : NAN);
     fputc('\n', to);
+}
+
+/* The mean of the cell, then its documents where there are several. */
+static void csv_rows(FILE *to, const struct cell_at *at)
+{
+    const struct summary *s = at->s;
+    csv_row(to, at, summary_cell(s, at->study, at->point, at->method), "mean", "");
+    for (uint32_t d = 0; s->e->n_documents > 1 && d < s->e->n_documents; d++) {
+        char number[16];
+        snprintf(number, sizeof number, "%u", d + 1);
+        csv_row(to, at, summary_document(s, at->study, at->point, at->method, d), number,
+                s->document_name[d]);
+    }
 }
 
 void summary_files_csv(FILE *to, const struct summary *s)
 {
-    fprintf(to, "study,sweep,point,method,reference,documents,seeds,ok,failed,missing");
+    fprintf(to, "study,sweep,point,method,reference,documents,seeds,document,document_name,"
+                "ok,failed,missing");
     for (size_t i = 0; i < FIGURES; i++)
         fprintf(to, ",%s,%s_std", figures[i].name, figures[i].name);
     fprintf(to, ",ttft_s,link_bytes_per_token,round_draft_ms,round_middle_ms,"
@@ -105,7 +143,7 @@ void summary_files_csv(FILE *to, const struct summary *s)
     for (uint32_t i = 0; i < s->e->n_studies; i++)
         for (uint32_t p = 0; p < s->study[i].n_points; p++)
             for (uint32_t m = 0; m < s->e->study[i].n_methods; m++)
-                csv_row(to, s, i, p, s->e->study[i].method[m]);
+                csv_rows(to, &(struct cell_at){s, i, p, s->e->study[i].method[m]});
 }
 
 /* ---- markdown ---- */
@@ -129,6 +167,48 @@ static void md_row(FILE *to, const struct summary *s, uint32_t study, uint32_t p
     fprintf(to, " %s | %u/%u |\n", text, c->n_ok, c->n_ok + c->n_failed + c->n_missing);
 }
 
+/* Signs that would be markup are escaped. */
+static void md_text(FILE *to, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (strchr("\\`*_|<[&~", *text) != NULL)
+            fputc('\\', to);
+        fputc(*text, to);
+    }
+}
+
+static void md_document_row(FILE *to, const struct cell_at *at, uint32_t document)
+{
+    const struct summary *s = at->s;
+    const struct cell *c = summary_document(s, at->study, at->point, at->method, document);
+    char text[FIELD_BYTES];
+    heading_point(&s->e->study[at->study], at->point, text, sizeof text);
+    fprintf(to, "| %s | %s | %u ", text, method_name(at->method), document + 1);
+    md_text(to, s->document_name[document]);
+    fprintf(to, " |");
+    for (size_t i = 0; i < FIGURES; i++) {
+        heading_spread(figure_of(c, &figures[i]), figures[i].decimals, text, sizeof text);
+        fprintf(to, " %s |", text);
+    }
+    fputc('\n', to);
+}
+
+static void md_documents(FILE *to, const struct summary *s, uint32_t study)
+{
+    const struct study *of = &s->e->study[study];
+    char sweep[FIELD_BYTES];
+    heading_sweep(of, sweep, sizeof sweep);
+    fprintf(to,
+            "| %s | method | document | tok/s | ms/token | accepted | delta tok/s | speedup |\n"
+            "|---|---|---|---|---|---|---|---|\n",
+            sweep);
+    for (uint32_t p = 0; p < s->study[study].n_points; p++)
+        for (uint32_t m = 0; m < of->n_methods; m++)
+            for (uint32_t d = 0; d < s->e->n_documents; d++)
+                md_document_row(to, &(struct cell_at){s, study, p, of->method[m]}, d);
+    fputc('\n', to);
+}
+
 static void md_study(FILE *to, const struct summary *s, uint32_t study)
 {
     const struct study *of = &s->e->study[study];
@@ -147,6 +227,8 @@ static void md_study(FILE *to, const struct summary *s, uint32_t study)
         for (uint32_t m = 0; m < of->n_methods; m++)
             md_row(to, s, study, p, of->method[m]);
     fputc('\n', to);
+    if (s->e->n_documents > 1)
+        md_documents(to, s, study);
 }
 
 void summary_files_md(FILE *to, const struct summary *s)
@@ -181,21 +263,40 @@ static json_t *json_round(const struct round_ms *r)
                      json_number_or_null(r->other));
 }
 
+/* What a cell and each of its documents have in common. */
+static json_t *json_figures(const struct cell *c)
+{
+    json_t *object = json_pack("{s:i, s:i, s:i}", "ok", (int)c->n_ok, "failed", (int)c->n_failed,
+                               "missing", (int)c->n_missing);
+    for (size_t i = 0; i < FIGURES; i++)
+        json_object_set_new(object, figures[i].name, json_spread(figure_of(c, &figures[i])));
+    json_object_set_new(object, "ttft_s", json_number_or_null(c->ttft_s));
+    return object;
+}
+
+static json_t *json_documents(const struct summary *s, uint32_t study, uint32_t point,
+                              enum method method)
+{
+    json_t *list = json_array();
+    for (uint32_t d = 0; s->e->n_documents > 1 && d < s->e->n_documents; d++) {
+        json_t *one = json_figures(summary_document(s, study, point, method, d));
+        json_object_set_new(one, "document", json_integer(d));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
 static json_t *json_cell(const struct summary *s, uint32_t study, uint32_t point,
                          enum method method)
 {
     const struct study *of = &s->e->study[study];
     const struct cell *c = summary_cell(s, study, point, method);
-    json_t *cell =
-        json_pack("{s:s, s:i, s:i, s:i}", "method", method_name(method), "ok", (int)c->n_ok,
-                  "failed", (int)c->n_failed, "missing", (int)c->n_missing);
+    json_t *cell = json_figures(c);
+    json_object_set_new(cell, "method", json_string(method_name(method)));
     json_t *at = json_object();
     for (uint32_t i = 0; i < of->n_sweeps; i++)
         json_object_set_new(at, of->sweep[i].key, json_real(matrix_point_value(of, point, i)));
     json_object_set_new(cell, "at", at);
-    for (size_t i = 0; i < FIGURES; i++)
-        json_object_set_new(cell, figures[i].name, json_spread(figure_of(c, &figures[i])));
-    json_object_set_new(cell, "ttft_s", json_number_or_null(c->ttft_s));
     json_object_set_new(cell, "link_bytes_per_token", json_number_or_null(c->link_bytes_per_token));
     json_object_set_new(cell, "round_ms", json_round(&c->round));
     json_object_set_new(cell, "effective_resident", json_integer(c->effective_resident));
@@ -207,6 +308,7 @@ static json_t *json_cell(const struct summary *s, uint32_t study, uint32_t point
         json_object_set_new(over, method_name(of->method[m]),
                             json_spread(summary_ratio(s, study, point, method, of->method[m])));
     json_object_set_new(cell, "speedup_over", over);
+    json_object_set_new(cell, "by_document", json_documents(s, study, point, method));
     return cell;
 }
 
@@ -223,14 +325,17 @@ static json_t *json_study(const struct summary *s, uint32_t study)
 
 char *summary_files_json(const struct summary *s)
 {
-    json_t *studies = json_array(), *seeds = json_array();
+    json_t *studies = json_array(), *seeds = json_array(), *names = json_array();
     for (uint32_t i = 0; i < s->e->n_studies; i++)
         json_array_append_new(studies, json_study(s, i));
     for (uint32_t i = 0; i < s->e->n_seeds; i++)
         json_array_append_new(seeds, json_integer((json_int_t)s->e->seed[i]));
+    for (uint32_t d = 0; d < s->e->n_documents; d++)
+        json_array_append_new(names, json_string(s->document_name[d]));
     json_t *all =
-        json_pack("{s:s, s:i, s:o, s:o, s:o}", "name", s->e->name, "documents",
-                  (int)s->e->n_documents, "seeds", seeds, "simulated_link_gbps",
+        json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:o}", "name", s->e->name, "documents",
+                  (int)s->e->n_documents, "document_names", names, "documents_skipped",
+                  (int)s->n_skipped, "seeds", seeds, "simulated_link_gbps",
                   json_number_or_null(s->link_gbps > 0 ? s->link_gbps : NAN), "studies", studies);
     CHECK(all != NULL);
     char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));

@@ -5,74 +5,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "orchestrator/document_table.h"
 #include "orchestrator/heading.h"
+#include "orchestrator/sheet.h"
 
-enum { WIDTH = 80, FIELD_BYTES = 96 };
-
-static const char *const short_names[METHOD_COUNT] = {"baseline", "vanilla", "mspeckv", "kv_quant"};
-
-/* Columns of a text on a terminal: bytes that begin a character. */
-static int columns(const char *text)
-{
-    int n = 0;
-    for (; *text != '\0'; text++)
-        n += ((unsigned char)*text & 0xC0) != 0x80;
-    return n;
-}
-
-static void spaces(FILE *to, int n)
-{
-    for (; n > 0; n--)
-        fputc(' ', to);
-}
-
-static void left(FILE *to, const char *text, int width)
-{
-    fputs(text, to);
-    spaces(to, width - columns(text));
-}
-
-static void right(FILE *to, const char *text, int width)
-{
-    spaces(to, width - columns(text));
-    fputs(text, to);
-}
-
-/* Breaks at spaces, so that no line is over WIDTH. */
-static void wrap(FILE *to, const char *text)
-{
-    int at = 0;
-    while (*text != '\0') {
-        size_t n = strcspn(text, " ");
-        char word[HEADING_BYTES];
-        snprintf(word, sizeof word, "%.*s", (int)n, text);
-        if (at > 0 && at + 1 + columns(word) > WIDTH) {
-            fputc('\n', to);
-            at = 0;
-        } else if (at > 0) {
-            fputc(' ', to);
-            at++;
-        }
-        fputs(word, to);
-        at += columns(word);
-        text += n + (text[n] == ' ');
-    }
-    fputc('\n', to);
-}
-
-/* Three figures or so, whatever the size. */
-static int decimals(double x)
-{
-    x = fabs(x);
-    return x >= 1000 ? 0 : x >= 100 ? 1 : x >= 1 ? 2 : 3;
-}
-
-static void spread_right(FILE *to, struct spread x, int width)
-{
-    char text[FIELD_BYTES];
-    heading_spread(x, decimals(x.mean), text, sizeof text);
-    right(to, text, width);
-}
+enum { FIELD_BYTES = 96 };
 
 void tables_trial_text(const struct result *r, char *buf, size_t size)
 {
@@ -99,92 +36,38 @@ void tables_trial(FILE *to, const struct result *r)
 
 /* ---- one study ---- */
 
-struct page {
-    FILE *to;
-    const struct summary *s;
-    const struct study *study;
-    uint32_t index; /* of the study */
-};
-
-static const struct cell *cell_of(const struct page *p, uint32_t point, enum method method)
+static void speed_row(const struct sheet *p, uint32_t point, enum method method)
 {
-    return summary_cell(p->s, p->index, point, method);
-}
-
-static void heading(const struct page *p)
-{
-    char text[HEADING_BYTES];
-    fprintf(p->to, "\n%s: %s\n", p->study->name, p->study->title);
-    heading_fixed(p->study, text);
-    wrap(p->to, text);
-}
-
-/* Every table says the link and the trials, since tables get copied alone. */
-static void table_title(const struct page *p, const char *what)
-{
-    char text[HEADING_BYTES], line[2 * HEADING_BYTES];
-    heading_trials(p->s, text);
-    snprintf(line, sizeof line, "%s (%s)", what, text);
-    fputc('\n', p->to);
-    wrap(p->to, line);
-}
-
-static void point_line(const struct page *p, uint32_t point)
-{
-    char sweep[FIELD_BYTES], value[FIELD_BYTES];
-    if (p->study->n_sweeps == 0)
-        return;
-    heading_sweep(p->study, sweep, sizeof sweep);
-    heading_point(p->study, point, value, sizeof value);
-    fprintf(p->to, "%s %s\n", sweep, value);
-}
-
-static void sweep_left(const struct page *p, int width)
-{
-    char sweep[FIELD_BYTES];
-    heading_sweep(p->study, sweep, sizeof sweep);
-    left(p->to, columns(sweep) <= width ? sweep : "sweep", width);
-}
-
-static void point_left(const struct page *p, uint32_t point, int width)
-{
-    char value[FIELD_BYTES];
-    heading_point(p->study, point, value, sizeof value);
-    left(p->to, value, width);
-}
-
-static void speed_row(const struct page *p, uint32_t point, enum method method)
-{
-    const struct cell *c = cell_of(p, point, method);
-    left(p->to, "  ", 2);
-    left(p->to, method_name(method), 16);
-    spread_right(p->to, c->throughput, 15);
-    spread_right(p->to, c->latency, 15);
-    spread_right(p->to, c->accepted, 15);
+    const struct cell *c = sheet_cell(p, point, method);
+    sheet_left(p->to, "  ", 2);
+    sheet_left(p->to, method_name(method), 16);
+    sheet_spread(p->to, c->throughput, 15);
+    sheet_spread(p->to, c->latency, 15);
+    sheet_spread(p->to, c->accepted, 15);
     /* Of the reference it is 1 by definition, without a deviation. */
     if (method == p->study->reference)
-        right(p->to, "1", 15);
+        sheet_right(p->to, "1", 15);
     else
-        spread_right(p->to, c->speedup, 15);
+        sheet_spread(p->to, c->speedup, 15);
     fputc('\n', p->to);
 }
 
 /* All methods of every point, one below the other. */
-static void speed_table(const struct page *p)
+static void speed_table(const struct sheet *p)
 {
     char what[FIELD_BYTES];
     snprintf(what, sizeof what, "Decode speed; speedup over %s", method_name(p->study->reference));
-    table_title(p, what);
+    sheet_title(p, what);
     fprintf(p->to, "  %-16s%15s%15s%15s%15s\n", "method", "tok/s", "ms/token", "accepted",
             "speedup");
     for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
-        point_line(p, point);
+        sheet_point(p, point);
         for (uint32_t i = 0; i < p->study->n_methods; i++)
             speed_row(p, point, p->study->method[i]);
     }
 }
 
-static void speedup_summary(const struct page *p)
+static void speedup_summary(const struct sheet *p)
 {
     static const enum method pair[4][2] = {{METHOD_VANILLA_SPECDEC, METHOD_BASELINE},
                                            {METHOD_MSPECKV, METHOD_BASELINE},
@@ -194,140 +77,140 @@ static void speedup_summary(const struct page *p)
     snprintf(what, sizeof what, "%s SPEEDUP SUMMARY", p->study->name);
     for (char *c = what; *c != '\0'; c++)
         *c = (char)toupper((unsigned char)*c);
-    table_title(p, what);
-    spaces(p->to, 15);
+    sheet_title(p, what);
+    sheet_spaces(p->to, 15);
     for (size_t i = 0; i < 4; i++)
-        right(p->to, short_names[pair[i][0]], 16);
+        sheet_right(p->to, sheet_short_names[pair[i][0]], 16);
     fputc('\n', p->to);
-    sweep_left(p, 15);
+    sheet_sweep_left(p, 15);
     for (size_t i = 0; i < 4; i++) {
         char over[FIELD_BYTES];
-        snprintf(over, sizeof over, "/ %s", short_names[pair[i][1]]);
-        right(p->to, over, 16);
+        snprintf(over, sizeof over, "/ %s", sheet_short_names[pair[i][1]]);
+        sheet_right(p->to, over, 16);
     }
     fputc('\n', p->to);
     for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
-        point_left(p, point, 15);
+        sheet_point_left(p, point, 15);
         for (size_t i = 0; i < 4; i++)
-            spread_right(p->to, summary_ratio(p->s, p->index, point, pair[i][0], pair[i][1]), 16);
+            sheet_spread(p->to, summary_ratio(p->s, p->index, point, pair[i][0], pair[i][1]), 16);
         fputc('\n', p->to);
     }
 }
 
 /* The study's a2, b1, b2: two methods side by side. */
-static void pair_table(const struct page *p, enum method a, enum method b)
+static void pair_table(const struct sheet *p, enum method a, enum method b)
 {
     char what[FIELD_BYTES];
     snprintf(what, sizeof what, "%s vs %s, tok/s", method_name(a), method_name(b));
-    table_title(p, what);
-    sweep_left(p, 15);
+    sheet_title(p, what);
+    sheet_sweep_left(p, 15);
     fprintf(p->to, "%15s%18s%16s%15s\n", method_name(a), method_name(b), "delta", "speedup");
     for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
-        const struct cell *ca = cell_of(p, point, a), *cb = cell_of(p, point, b);
-        point_left(p, point, 15);
-        spread_right(p->to, ca->throughput, 15);
-        spread_right(p->to, cb->throughput, 18);
-        spread_right(p->to, cb->delta, 16);
-        spread_right(p->to, cb->speedup, 15);
+        const struct cell *ca = sheet_cell(p, point, a), *cb = sheet_cell(p, point, b);
+        sheet_point_left(p, point, 15);
+        sheet_spread(p->to, ca->throughput, 15);
+        sheet_spread(p->to, cb->throughput, 18);
+        sheet_spread(p->to, cb->delta, 16);
+        sheet_spread(p->to, cb->speedup, 15);
         fputc('\n', p->to);
     }
 }
 
-static void pair_detail(const struct page *p, enum method a, enum method b)
+static void pair_detail(const struct sheet *p, enum method a, enum method b)
 {
-    table_title(p, "Latency and acceptance");
-    spaces(p->to, 15);
+    sheet_title(p, "Latency and acceptance");
+    sheet_spaces(p->to, 15);
     fprintf(p->to, "%16s%16s%16s%16s\n", "ms/token", "ms/token", "accepted", "accepted");
-    sweep_left(p, 15);
-    fprintf(p->to, "%16s%16s%16s%16s\n", short_names[a], short_names[b], short_names[a],
-            short_names[b]);
+    sheet_sweep_left(p, 15);
+    fprintf(p->to, "%16s%16s%16s%16s\n", sheet_short_names[a], sheet_short_names[b],
+            sheet_short_names[a], sheet_short_names[b]);
     for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
-        const struct cell *ca = cell_of(p, point, a), *cb = cell_of(p, point, b);
-        point_left(p, point, 15);
-        spread_right(p->to, ca->latency, 16);
-        spread_right(p->to, cb->latency, 16);
-        spread_right(p->to, ca->accepted, 16);
-        spread_right(p->to, cb->accepted, 16);
+        const struct cell *ca = sheet_cell(p, point, a), *cb = sheet_cell(p, point, b);
+        sheet_point_left(p, point, 15);
+        sheet_spread(p->to, ca->latency, 16);
+        sheet_spread(p->to, cb->latency, 16);
+        sheet_spread(p->to, ca->accepted, 16);
+        sheet_spread(p->to, cb->accepted, 16);
         fputc('\n', p->to);
     }
 }
 
-static void cost_row(const struct page *p, uint32_t point, enum method method)
+static void cost_row(const struct sheet *p, uint32_t point, enum method method)
 {
-    const struct cell *c = cell_of(p, point, method);
+    const struct cell *c = sheet_cell(p, point, method);
     char text[FIELD_BYTES];
-    left(p->to, "  ", 2);
-    left(p->to, method_name(method), 16);
+    sheet_left(p->to, "  ", 2);
+    sheet_left(p->to, method_name(method), 16);
     heading_number(c->ttft_s, text, sizeof text);
-    right(p->to, text, 17);
+    sheet_right(p->to, text, 17);
     heading_bytes(c->link_bytes_per_token, text, sizeof text);
-    right(p->to, text, 15);
+    sheet_right(p->to, text, 15);
     snprintf(text, sizeof text, "%u", c->effective_resident);
-    right(p->to, text, 10);
+    sheet_right(p->to, text, 10);
     snprintf(text, sizeof text, "%u of %u", c->n_ok, c->n_ok + c->n_failed + c->n_missing);
-    right(p->to, text, 17);
+    sheet_right(p->to, text, 17);
     fputc('\n', p->to);
 }
 
-static void cost_table(const struct page *p)
+static void cost_table(const struct sheet *p)
 {
-    table_title(p, "Prefill and link");
+    sheet_title(p, "Prefill and link");
     fprintf(p->to, "  %-16s%17s%15s%10s%17s\n", "method", "TTFT s", "link/token", "resident",
             "trials ok");
     for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
-        point_line(p, point);
+        sheet_point(p, point);
         for (uint32_t i = 0; i < p->study->n_methods; i++)
             cost_row(p, point, p->study->method[i]);
     }
 }
 
-static void round_row(const struct page *p, uint32_t point, enum method method)
+static void round_row(const struct sheet *p, uint32_t point, enum method method)
 {
-    const struct round_ms *r = &cell_of(p, point, method)->round;
+    const struct round_ms *r = &sheet_cell(p, point, method)->round;
     const double part[] = {r->draft, r->middle, r->verify, r->link_wait, r->messages, r->other};
-    left(p->to, "  ", 2);
-    left(p->to, method_name(method), 16);
+    sheet_left(p->to, "  ", 2);
+    sheet_left(p->to, method_name(method), 16);
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
         char text[FIELD_BYTES];
         heading_number(part[i], text, sizeof text);
-        right(p->to, text, i == 3 || i == 4 ? 11 : 9);
+        sheet_right(p->to, text, i == 3 || i == 4 ? 11 : 9);
     }
     fputc('\n', p->to);
 }
 
-static void round_table(const struct page *p)
+static void round_table(const struct sheet *p)
 {
-    table_title(p, "Time of a round, ms: where it went");
+    sheet_title(p, "Time of a round, ms: where it went");
     fprintf(p->to, "  %-16s%9s%9s%9s%11s%11s%9s\n", "method", "draft", "middle", "verify",
             "link wait", "messages", "other");
     for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
-        point_line(p, point);
+        sheet_point(p, point);
         for (uint32_t i = 0; i < p->study->n_methods; i++)
             round_row(p, point, p->study->method[i]);
     }
 }
 
-static void ledger_row(const struct page *p, uint32_t point, enum method method)
+static void ledger_row(const struct sheet *p, uint32_t point, enum method method)
 {
-    const struct ledger *kv = &cell_of(p, point, method)->kv;
+    const struct ledger *kv = &sheet_cell(p, point, method)->kv;
     const uint64_t part[] = {kv->on_chip, kv->resident, kv->tail,        kv->retrieval,
                              kv->staging, kv->draft,    ledger_total(kv)};
-    left(p->to, method_name(method), 16);
+    sheet_left(p->to, method_name(method), 16);
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
         char text[FIELD_BYTES];
         heading_bytes((double)part[i], text, sizeof text);
-        right(p->to, text, i == 3 ? 10 : 9);
+        sheet_right(p->to, text, i == 3 ? 10 : 9);
     }
     fputc('\n', p->to);
 }
 
-static void ledger_table(const struct page *p)
+static void ledger_table(const struct sheet *p)
 {
-    table_title(p, "Device KV bytes, largest trial");
+    sheet_title(p, "Device KV bytes, largest trial");
     fprintf(p->to, "%-16s%9s%9s%9s%10s%9s%9s%9s\n", "", "on-chip", "resident", "tail", "retrieval",
             "staging", "draft", "total");
     for (uint32_t point = 0; point < p->s->study[p->index].n_points; point++) {
-        point_line(p, point);
+        sheet_point(p, point);
         for (uint32_t i = 0; i < p->study->n_methods; i++)
             ledger_row(p, point, p->study->method[i]);
     }
@@ -347,7 +230,7 @@ static bool is_one_measurement(const struct study *study, enum method method)
     return matrix_points(study) > 1;
 }
 
-static void notes(const struct page *p)
+static void notes(const struct sheet *p)
 {
     char sweep[FIELD_BYTES];
     heading_sweep(p->study, sweep, sizeof sweep);
@@ -357,10 +240,10 @@ static void notes(const struct page *p)
                     method_name(p->study->method[i]), sweep);
 }
 
-static void study_tables(const struct page *p)
+static void study_tables(const struct sheet *p)
 {
     enum method reference = p->study->reference;
-    heading(p);
+    sheet_heading(p);
     if (p->study->n_methods == 2) {
         enum method other = p->study->method[p->study->method[0] == reference ? 1 : 0];
         pair_table(p, reference, other);
@@ -370,6 +253,7 @@ static void study_tables(const struct page *p)
         if (p->study->n_methods > 2)
             speedup_summary(p);
     }
+    document_table(p);
     cost_table(p);
     round_table(p);
     ledger_table(p);
@@ -379,7 +263,7 @@ static void study_tables(const struct page *p)
 void tables_print(FILE *to, const struct summary *s)
 {
     for (uint32_t i = 0; i < s->e->n_studies; i++) {
-        struct page p = {.to = to, .s = s, .study = &s->e->study[i], .index = i};
+        struct sheet p = {.to = to, .s = s, .study = &s->e->study[i], .index = i};
         study_tables(&p);
     }
     if (s->n_failed + s->n_missing > 0)

@@ -77,6 +77,9 @@ static const double sample_rate[2][METHOD_COUNT][2][2] = {
     {{{10, 20}, {20, 30}}, {{20, 20}, {25, 25}}, {{40, 50}, {60, 65}}, {{80, 100}, {150, 100}}},
     {{{5, 5}, {5, 5}}, {{5, 10}, {10, 10}}, {{25, 25}, {25, 25}}, {{50, 50}, {50, 50}}}};
 
+/* Names as files may have them: a comma, a quote, a bar. */
+static const char *const sample_document[2] = {"one.txt", "two, \"|2\".txt"};
+
 /* One result per trial of the sample's matrix; kv_quant without residency has
  * half the rate. The caller releases. */
 static inline struct results sample_results(const struct experiment *e, const struct matrix *m)
@@ -91,6 +94,8 @@ static inline struct results sample_results(const struct experiment *e, const st
         struct msg_result meas = sample_measured(halved ? rate / 2 : rate, 60 + 10 * seed);
         meas.effective_resident = t->effective_resident;
         result_init(&r.result[i], t, t->setting.prefill / 1000.0, &meas, NULL);
+        snprintf(r.result[i].document_name, sizeof r.result[i].document_name, "%s",
+                 sample_document[t->document]);
     }
     return r;
 }

@@ -39,7 +39,8 @@ static const struct refusal refusals[] = {
      "f.yaml:5:11: unknown key \"verfy\" in devices; \"verify\" would be right"},
     {"dataset: demo\nprefill: 1\n",
      "f.yaml:1:1: no target; target: DIR (a checkpoint) would be right"},
-    {"target: t\n", "f.yaml:1:1: no dataset; dataset: demo, or a text file, would be right"},
+    {"target: t\n", "f.yaml:1:1: no dataset; dataset: demo, a text file, a folder or a "
+                    ".jsonl file would be right"},
     {"target: t\ndraft: d\ndataset: demo\n",
      "f.yaml:1:1: study f says no prefill; prefill: [8192, ...] would be right"},
     {"target: t\ndataset: demo\nprefill: 9\n",

@@ -89,6 +89,7 @@ static void assert_same(const struct result *a, const struct result *b)
     assert_int_equal(a->trial, b->trial);
     assert_int_equal(a->method, b->method);
     assert_int_equal(a->document, b->document);
+    assert_string_equal(a->document_name, b->document_name);
     assert_int_equal(a->seed, b->seed);
     assert_int_equal(a->ok, b->ok);
     assert_string_equal(a->reason, b->reason);
@@ -146,6 +147,7 @@ static void every_field_survives_the_file(void **state)
 
     fill(&meas, tokens);
     result_init(&good, &m->trial[m->n_trials - 1], 3.5, &meas, "words of an earlier wait");
+    strcpy(good.document_name, "two, \"\xC3\xA9\"\\.txt");
     result_init(&bad, &m->trial[0], 3.5, NULL, "the draft worker\ndied \"early\"");
     assert_int_equal(results_open(&f, path, e, &err), ST_OK);
     assert_int_equal(results_append(f, &good, &err), ST_OK);
@@ -252,6 +254,12 @@ static void a_wrong_field_is_named(void **state)
                   "field \"method\" is absent or wrong");
     refuse_change(line, e, "\"document\":0", "\"document\":64",
                   "field \"document\" is absent or wrong");
+    refuse_change(line, e, "\"document_name\":\"\"", "\"document_name\":3",
+                  "field \"document_name\" is absent or wrong");
+    refuse_change(line, e, "\"document_name\":\"\"",
+                  "\"document_name\":\"0123456789012345678901234567890123456789012345678901234567"
+                  "890123\"",
+                  "field \"document_name\" is absent or wrong");
     refuse_change(line, e, "\"status\":\"ok\"", "\"status\":\"fine\"",
                   "field \"status\" is absent or wrong");
     refuse_change(line, e, "\"study\":\"a1\"", "\"study\":\"zz\"",

@@ -72,6 +72,67 @@ static void out_may_not_be_a_file(void **state)
     free(file);
 }
 
+/* The sample's prompts: documents 1 and 2 of the demo text. */
+static struct prompt_source *open_source(const struct experiment *e, struct tokenizer **tok)
+{
+    struct prompt_source *source = NULL;
+    struct err err = {{0}};
+    const char *dir = TEST_SOURCE_DIR "/experiments/demo/target";
+    assert_int_equal(tokenizer_open(tok, dir, &err), ST_OK);
+    const struct prompt_source_args args = {.tok = *tok,
+                                            .dataset = e->dataset,
+                                            .n_documents = e->n_documents,
+                                            .document_seed = e->document_seed,
+                                            .n_tokens = 2000,
+                                            .n_tokens_min = 1000};
+    if (prompt_source_open(&source, &args, &err) != ST_OK)
+        fail_msg("%s", err.text);
+    return source;
+}
+
+/* Kind, template, and of each document its seed and the hash of both prompts. */
+static void check_text(json_t *text, struct prompt_source *source)
+{
+    const char *kind = NULL, *template = NULL, *name = NULL, *hash = NULL;
+    char want[32];
+    int chat = 1, prefill = 0, seed = 0;
+    json_t *documents = json_object_get(text, "documents");
+    assert_int_equal(
+        json_unpack(text, "{s:s, s:s, s:b}", "kind", &kind, "template", &template, "chat", &chat),
+        0);
+    assert_string_equal(kind, "demo");
+    assert_string_equal(template, "none");
+    assert_false(chat);
+    assert_true(json_is_null(json_object_get(text, "field")));
+    assert_int_equal(json_array_size(documents), 2);
+    json_t *second = json_array_get(documents, 1);
+    json_t *prompts = json_object_get(second, "prompts");
+    assert_int_equal(json_array_size(prompts), 2);
+    assert_int_equal(json_unpack(second, "{s:s, s:i}", "name", &name, "seed", &seed), 0);
+    assert_string_equal(name, "seed 2");
+    assert_int_equal(seed, 2);
+    assert_int_equal(json_unpack(json_array_get(prompts, 1), "{s:i, s:s}", "prefill", &prefill,
+                                 "token_hash", &hash),
+                     0);
+    assert_int_equal(prefill, 2000);
+    snprintf(want, sizeof want, "xxh3-64:%016llx",
+             (unsigned long long)prompt_source_hash(source, 1, 2000));
+    assert_string_equal(hash, want);
+}
+
+static void check_settings(json_t *experiment)
+{
+    const char *acceptance = NULL;
+    int gamma = 0;
+    json_t *studies = json_object_get(experiment, "studies");
+    assert_int_equal(json_array_size(studies), 2);
+    assert_int_equal(json_unpack(json_array_get(studies, 1), "{s:{s:i, s:s}}", "fixed", "gamma",
+                                 &gamma, "acceptance", &acceptance),
+                     0);
+    assert_int_equal(gamma, 8);
+    assert_string_equal(acceptance, "rejection");
+}
+
 static void the_manifest_says_all_settings_and_the_machine(void **state)
 {
     struct err err = {{0}};
@@ -80,7 +141,12 @@ static void the_manifest_says_all_settings_and_the_machine(void **state)
     char *argv[] = {"mspeckv", "run", "f.yaml", "\xff"};
     char *path = mem_printf("%s/manifest.json", home);
     machine_read(&machine, "");
+    struct matrix *matrix = sample_matrix(e, 8);
+    struct tokenizer *tok = NULL;
+    struct prompt_source *source = open_source(e, &tok);
     struct manifest m = {.e = e,
+                         .matrix = matrix,
+                         .source = source,
                          .machine = &machine,
                          .version = "0.1.0",
                          .argc = 4,
@@ -96,9 +162,9 @@ static void the_manifest_says_all_settings_and_the_machine(void **state)
                          .link_simulated = true};
     assert_int_equal(manifest_write(&m, path, &err), ST_OK);
     json_t *all = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
-    const char *version = NULL, *arena = NULL, *acceptance = NULL;
+    const char *version = NULL, *arena = NULL;
     double gbps = 0;
-    int simulated = 0, n_cpus = 0, gamma = 0;
+    int simulated = 0, n_cpus = 0;
     assert_non_null(all);
     assert_int_equal(json_unpack(all, "{s:s, s:{s:s}, s:{s:F, s:b}, s:{s:i}}", "version", &version,
                                  "store", "arena", &arena, "link", "gbps", &gbps, "simulated",
@@ -109,25 +175,20 @@ static void the_manifest_says_all_settings_and_the_machine(void **state)
     assert_close(gbps, 0.25, 0);
     assert_true(simulated);
     assert_true(n_cpus >= 1);
-    json_t *experiment = json_object_get(all, "experiment");
-    json_t *studies = json_object_get(experiment, "studies");
-    assert_int_equal(json_array_size(studies), 2);
-    assert_int_equal(json_unpack(json_array_get(studies, 1), "{s:{s:i, s:s}}", "fixed", "gamma",
-                                 &gamma, "acceptance", &acceptance),
-                     0);
-    assert_int_equal(gamma, 8);
-    assert_string_equal(acceptance, "rejection");
+    check_settings(json_object_get(all, "experiment"));
     /* Absent things are null, not invented. */
     assert_true(json_is_null(json_object_get(all, "commit")));
     assert_true(json_is_null(json_object_get(all, "draft_fingerprint")));
     assert_true(json_is_null(json_object_get(json_object_get(all, "store"), "numa_node")));
-    json_t *seeds = json_object_get(json_object_get(experiment, "text"), "document_seeds");
-    assert_int_equal(json_array_size(seeds), 2);
+    check_text(json_object_get(json_object_get(all, "experiment"), "text"), source);
     json_decref(all);
     char *temporary = mem_printf("%s.tmp", path);
     assert_int_not_equal(access(temporary, F_OK), 0);
     free(temporary);
     free(path);
+    prompt_source_close(source);
+    tokenizer_close(tok);
+    matrix_close(matrix);
     experiment_free(e);
 }
 

@@ -102,6 +102,44 @@ static void fail_one(struct results *r, enum method method, uint32_t prefill)
     }
 }
 
+static void a_documents_figures_come_from_its_own_trials(void **state)
+{
+    struct fixture f;
+    set_up(&f);
+    summary_open(&f.s, f.e, f.r.result, f.r.n, 0.25);
+    const struct cell *c = summary_document(f.s, 0, 0, METHOD_MSPECKV, 1);
+    /* seeds: 50 and 65; mean 57.5, std 15/sqrt(2) */
+    assert_spread(c->throughput, 57.5, 15 / sqrt(2.0), 2);
+    /* ms/token: 20 and 15.385 */
+    assert_spread(c->latency, (20 + 1000.0 / 65) / 2, (20 - 1000.0 / 65) / sqrt(2.0), 2);
+    assert_spread(c->accepted, 6.5, sqrt(0.5), 2);
+    /* over the baseline's 20 and 30 for the same document and seed */
+    assert_spread(c->speedup, (2.5 + 65.0 / 30) / 2, (2.5 - 65.0 / 30) / sqrt(2.0), 2);
+    assert_spread(c->delta, 32.5, 5 / sqrt(2.0), 2);
+    assert_int_equal(c->n_ok, 2);
+    assert_string_equal(f.s->document_name[1], sample_document[1]);
+    tear_down(&f);
+}
+
+static void a_failed_trial_counts_for_its_document_only(void **state)
+{
+    struct fixture f;
+    set_up(&f);
+    uint32_t i = 0;
+    while (f.r.result[i].method != METHOD_BASELINE || f.r.result[i].document != 1)
+        i++;
+    f.r.result[i].ok = false;
+    summary_open(&f.s, f.e, f.r.result, f.r.n, 0.25);
+    assert_int_equal(summary_document(f.s, 0, 0, METHOD_BASELINE, 0)->n_failed, 0);
+    assert_int_equal(summary_document(f.s, 0, 0, METHOD_BASELINE, 1)->n_failed, 1);
+    assert_int_equal(summary_document(f.s, 0, 0, METHOD_BASELINE, 1)->throughput.n, 1);
+    /* the pair is gone for that seed, the other stays: 65/30 */
+    assert_int_equal(summary_document(f.s, 0, 0, METHOD_MSPECKV, 1)->speedup.n, 1);
+    assert_int_equal(summary_document(f.s, 0, 0, METHOD_MSPECKV, 0)->speedup.n, 2);
+    assert_int_equal(f.s->n_failed, 1); /* not counted again by its document */
+    tear_down(&f);
+}
+
 static void a_failed_trial_leaves_its_document_out_of_both_sides(void **state)
 {
     struct fixture f;
@@ -183,6 +221,8 @@ int main(void)
         cmocka_unit_test(accepted_excludes_the_bonus_token),
         cmocka_unit_test(speedup_and_delta_are_paired_by_seed),
         cmocka_unit_test(a_shared_trial_serves_both_studies),
+        cmocka_unit_test(a_documents_figures_come_from_its_own_trials),
+        cmocka_unit_test(a_failed_trial_counts_for_its_document_only),
         cmocka_unit_test(a_failed_trial_leaves_its_document_out_of_both_sides),
         cmocka_unit_test(one_seed_has_no_deviation),
         cmocka_unit_test(the_last_of_equal_results_counts),

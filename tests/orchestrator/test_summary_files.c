@@ -31,12 +31,16 @@ static void tear_down(struct fixture *f)
 static uint32_t count_fields(const char *line, size_t n)
 {
     uint32_t fields = 1;
-    for (size_t i = 0; i < n; i++)
-        fields += line[i] == ',';
+    bool quoted = false;
+    for (size_t i = 0; i < n; i++) {
+        quoted = quoted != (line[i] == '"');
+        fields += line[i] == ',' && !quoted;
+    }
+    assert_false(quoted);
     return fields;
 }
 
-static void csv_has_one_row_per_cell_and_equal_columns(void **state)
+static void csv_has_a_row_per_cell_and_document_and_equal_columns(void **state)
 {
     struct fixture f;
     char *bytes = NULL;
@@ -48,10 +52,15 @@ static void csv_has_one_row_per_cell_and_equal_columns(void **state)
     uint32_t n_lines = 0, n_fields = count_fields(bytes, strcspn(bytes, "\n"));
     for (const char *line = bytes; *line != '\0'; line += strcspn(line, "\n") + 1, n_lines++)
         assert_int_equal(count_fields(line, strcspn(line, "\n")), n_fields);
-    assert_int_equal(n_lines, 1 + 2 * 4 + 2 * 2);
-    assert_non_null(strstr(bytes, "\na1,prefill,1000,baseline,baseline,2,2,4,0,0,20,7.07106781,"));
+    assert_int_equal(n_lines, 1 + (2 * 4 + 2 * 2) * (1 + 2));
     assert_non_null(
-        strstr(bytes, "\na2,resident_layers,4,mspeckv_kv_quant,mspeckv,2,2,4,0,0,107.5,"));
+        strstr(bytes, "\na1,prefill,1000,baseline,baseline,2,2,mean,\"\",4,0,0,20,7.07106781,"));
+    assert_non_null(strstr(
+        bytes, "\na2,resident_layers,4,mspeckv_kv_quant,mspeckv,2,2,mean,\"\",4,0,0,107.5,"));
+    /* Document 2 of mspeckv: 50 and 65 tok/s, over the baseline's 20 and 30. */
+    assert_non_null(strstr(bytes,
+                           "\na1,prefill,1000,mspeckv,baseline,2,2,2,\"two, \"\"|2\"\".txt\","
+                           "2,0,0,57.5,10.6066017,"));
     free(bytes);
     tear_down(&f);
 }
@@ -81,6 +90,35 @@ static void json_gives_the_same_figures(void **state)
     assert_close(quant, 2, 1e-8);
     assert_int_equal(json_unpack(all, "{s:F}", "simulated_link_gbps", &link), 0);
     assert_close(link, 0.25, 0);
+    json_decref(all);
+    free(text);
+    tear_down(&f);
+}
+
+static void json_gives_each_documents_own_figures(void **state)
+{
+    struct fixture f;
+    set_up(&f);
+    char *text = summary_files_json(f.s);
+    json_t *all = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    double rate = 0, speedup = 0, std = 0;
+    int document = -1, ok = -1;
+    const char *name = NULL;
+    assert_non_null(all);
+    json_t *cells = json_object_get(json_array_get(json_object_get(all, "studies"), 0), "cells");
+    json_t *list = json_object_get(json_array_get(cells, 2), "by_document");
+    assert_int_equal(json_array_size(list), 2);
+    assert_int_equal(json_unpack(json_array_get(list, 1), "{s:i, s:i, s:{s:F}, s:{s:F, s:F}}",
+                                 "document", &document, "ok", &ok, "tok_per_s", "mean", &rate,
+                                 "speedup", "mean", &speedup, "std", &std),
+                     0);
+    assert_int_equal(document, 1);
+    assert_int_equal(ok, 2);
+    assert_close(rate, 57.5, 1e-8);
+    assert_close(speedup, (50.0 / 20 + 65.0 / 30) / 2, 1e-8);
+    assert_close(std, (50.0 / 20 - 65.0 / 30) / sqrt(2.0), 1e-8);
+    assert_int_equal(json_unpack(all, "{s:[s*]}", "document_names", &name), 0);
+    assert_string_equal(name, "one.txt");
     json_decref(all);
     free(text);
     tear_down(&f);
@@ -139,6 +177,7 @@ static void markdown_says_trials_link_and_reference(void **state)
     assert_non_null(strstr(bytes,
                            "| 1000 | mspeckv | 53.75 ± 12.37 | 19.263 ± 4.578 | 6.50 ± 0.71 "
                            "| 33.75 ± 5.30 | 2.75 ± 0.35 | 1.00 | 2.5 kB | 4.13 MB | 4/4 |"));
+    assert_non_null(strstr(bytes, "| 1000 | mspeckv | 2 two, \"\\|2\".txt | 57.50 ± 10.61 |"));
     free(bytes);
     tear_down(&f);
 }
@@ -146,8 +185,9 @@ static void markdown_says_trials_link_and_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(csv_has_one_row_per_cell_and_equal_columns),
+        cmocka_unit_test(csv_has_a_row_per_cell_and_document_and_equal_columns),
         cmocka_unit_test(json_gives_the_same_figures),
+        cmocka_unit_test(json_gives_each_documents_own_figures),
         cmocka_unit_test(unknown_figures_are_null_and_never_zero),
         cmocka_unit_test(all_three_files_appear_and_nothing_else),
         cmocka_unit_test(markdown_says_trials_link_and_reference),

@@ -49,6 +49,36 @@ static const char golden[] =
     "1000                1.17 ± 0.24     2.75 ± 0.35     5.50 ± 0.71     2.00 ± 0.00\n"
     "2000                1.75 ± 0.35     5.00 ± 0.00    10.00 ± 0.00     2.00 ± 0.00\n"
     "\n"
+    "By document (2 documents; seeds 1, 2; simulated link 0.25 GB/s)\n"
+    "method             doc          tok/s       ms/token      accepted       speedup\n"
+    "prefill 1000\n"
+    "baseline             1   15.00 ± 7.07  75.00 ± 35.36             -             1\n"
+    "                     2   25.00 ± 7.07  41.67 ± 11.79             -             1\n"
+    "                  mean   20.00 ± 7.07  58.33 ± 23.57             -             1\n"
+    "vanilla_specdec      1   22.50 ± 3.54   45.00 ± 7.07   6.50 ± 0.71   1.62 ± 0.53\n"
+    "                     2   22.50 ± 3.54   45.00 ± 7.07   6.50 ± 0.71 0.917 ± 0.118\n"
+    "                  mean   22.50 ± 3.54   45.00 ± 7.07   6.50 ± 0.71   1.17 ± 0.24\n"
+    "mspeckv              1  50.00 ± 14.14   20.83 ± 5.89   6.50 ± 0.71   3.50 ± 0.71\n"
+    "                     2  57.50 ± 10.61   17.69 ± 3.26   6.50 ± 0.71   2.33 ± 0.24\n"
+    "                  mean  53.75 ± 12.37   19.26 ± 4.58   6.50 ± 0.71   2.75 ± 0.35\n"
+    "mspeckv_kv_quant     1   115.0 ± 49.5    9.58 ± 4.12   6.50 ± 0.71   7.75 ± 0.35\n"
+    "                     2    100.0 ± 0.0   10.00 ± 0.00   6.50 ± 0.71   4.17 ± 1.18\n"
+    "                  mean   107.5 ± 24.7    9.79 ± 2.06   6.50 ± 0.71   5.50 ± 0.71\n"
+    "prefill 2000\n"
+    "baseline             1    5.00 ± 0.00    200.0 ± 0.0             -             1\n"
+    "                     2    5.00 ± 0.00    200.0 ± 0.0             -             1\n"
+    "                  mean    5.00 ± 0.00    200.0 ± 0.0             -             1\n"
+    "vanilla_specdec      1    7.50 ± 3.54   150.0 ± 70.7   6.50 ± 0.71   1.50 ± 0.71\n"
+    "                     2   10.00 ± 0.00    100.0 ± 0.0   6.50 ± 0.71   2.00 ± 0.00\n"
+    "                  mean    8.75 ± 1.77   125.0 ± 35.4   6.50 ± 0.71   1.75 ± 0.35\n"
+    "mspeckv              1   25.00 ± 0.00   40.00 ± 0.00   6.50 ± 0.71   5.00 ± 0.00\n"
+    "                     2   25.00 ± 0.00   40.00 ± 0.00   6.50 ± 0.71   5.00 ± 0.00\n"
+    "                  mean   25.00 ± 0.00   40.00 ± 0.00   6.50 ± 0.71   5.00 ± 0.00\n"
+    "mspeckv_kv_quant     1   50.00 ± 0.00   20.00 ± 0.00   6.50 ± 0.71  10.00 ± 0.00\n"
+    "                     2   50.00 ± 0.00   20.00 ± 0.00   6.50 ± 0.71  10.00 ± 0.00\n"
+    "                  mean   50.00 ± 0.00   20.00 ± 0.00   6.50 ± 0.71  10.00 ± 0.00\n"
+    "1 = one.txt, 2 = two, \"|2\".txt\n"
+    "\n"
     "Prefill and link (2 documents; seeds 1, 2; simulated link 0.25 GB/s)\n"
     "  method                     TTFT s     link/token  resident        trials ok\n"
     "prefill 1000\n"
@@ -105,6 +135,24 @@ static const char golden[] =
     "resident_layers         mspeckv        kv_quant         mspeckv        kv_quant\n"
     "0                  19.26 ± 4.58    19.58 ± 4.12     6.50 ± 0.71     6.50 ± 0.71\n"
     "4                  19.26 ± 4.58     9.79 ± 2.06     6.50 ± 0.71     6.50 ± 0.71\n"
+    "\n"
+    "By document (2 documents; seeds 1, 2; simulated link 0.25 GB/s)\n"
+    "method             doc          tok/s       ms/token      accepted       speedup\n"
+    "resident_layers 0\n"
+    "mspeckv              1  50.00 ± 14.14   20.83 ± 5.89   6.50 ± 0.71             1\n"
+    "                     2  57.50 ± 10.61   17.69 ± 3.26   6.50 ± 0.71             1\n"
+    "                  mean  53.75 ± 12.37   19.26 ± 4.58   6.50 ± 0.71             1\n"
+    "mspeckv_kv_quant     1  57.50 ± 24.75   19.17 ± 8.25   6.50 ± 0.71   1.12 ± 0.18\n"
+    "                     2   50.00 ± 0.00   20.00 ± 0.00   6.50 ± 0.71 0.885 ± 0.163\n"
+    "                  mean  53.75 ± 12.37   19.58 ± 4.12   6.50 ± 0.71   1.00 ± 0.00\n"
+    "resident_layers 4\n"
+    "mspeckv              1  50.00 ± 14.14   20.83 ± 5.89   6.50 ± 0.71             1\n"
+    "                     2  57.50 ± 10.61   17.69 ± 3.26   6.50 ± 0.71             1\n"
+    "                  mean  53.75 ± 12.37   19.26 ± 4.58   6.50 ± 0.71             1\n"
+    "mspeckv_kv_quant     1   115.0 ± 49.5    9.58 ± 4.12   6.50 ± 0.71   2.25 ± 0.35\n"
+    "                     2    100.0 ± 0.0   10.00 ± 0.00   6.50 ± 0.71   1.77 ± 0.33\n"
+    "                  mean   107.5 ± 24.7    9.79 ± 2.06   6.50 ± 0.71   2.00 ± 0.00\n"
+    "1 = one.txt, 2 = two, \"|2\".txt\n"
     "\n"
     "Prefill and link (2 documents; seeds 1, 2; simulated link 0.25 GB/s)\n"
     "  method                     TTFT s     link/token  resident        trials ok\n"
@@ -179,7 +227,7 @@ static void every_table_of_a_simulated_link_says_so(void **state)
     for (const char *at = strstr(text, "simulated link"); at != NULL;
          at = strstr(at + 1, "simulated link"))
         n_links++;
-    assert_int_equal(n_tables, 5 + 5);
+    assert_int_equal(n_tables, 6 + 6);
     assert_int_equal(n_links, n_tables);
     free(text);
     text = print_tables(sample_text, 0);
@@ -196,6 +244,38 @@ static void one_document_and_one_seed_are_said_and_have_no_deviation(void **stat
     assert_non_null(strstr(text, "baseline              10.00 ± -      100.0 ± -              -"));
     assert_null(strstr(text, "± 0"));
     free(text);
+}
+
+/* Only the mean row says "mean", so that no table of documents is there. */
+static void one_document_has_no_table_of_documents(void **state)
+{
+    char *text = print_tables("target: t\ndraft: d\ndataset: demo\nprefill: 1000\ndocuments: 1\n"
+                              "on_chip: 4\nseed: 1\n",
+                              0);
+    assert_null(strstr(text, "By document"));
+    assert_null(strstr(text, "  mean "));
+    free(text);
+}
+
+static void documents_passed_over_are_told_in_every_title(void **state)
+{
+    char *bytes = NULL;
+    size_t n = 0;
+    struct experiment *e = sample_parse(sample_text);
+    struct summary *s = NULL;
+    FILE *memory = open_memstream(&bytes, &n);
+    summary_open(&s, e, NULL, 0, 0);
+    s->n_skipped = 3;
+    tables_print(memory, s);
+    fclose(memory);
+    int n_told = 0;
+    for (const char *at = bytes;
+         (at = strstr(at, "2 documents; 3 too short, passed over;")) != NULL; at++)
+        n_told++;
+    assert_true(n_told >= 6); /* of twelve; some are broken over two lines */
+    free(bytes);
+    summary_close(s);
+    experiment_free(e);
 }
 
 static void failures_are_told_below_the_tables(void **state)
@@ -247,6 +327,8 @@ int main(void)
         cmocka_unit_test(no_line_is_over_80_columns),
         cmocka_unit_test(every_table_of_a_simulated_link_says_so),
         cmocka_unit_test(one_document_and_one_seed_are_said_and_have_no_deviation),
+        cmocka_unit_test(one_document_has_no_table_of_documents),
+        cmocka_unit_test(documents_passed_over_are_told_in_every_title),
         cmocka_unit_test(failures_are_told_below_the_tables),
         cmocka_unit_test(a_trial_is_one_line_of_the_study),
     };
