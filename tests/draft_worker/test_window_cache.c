@@ -113,6 +113,40 @@ static void rows_at_once_and_one_by_one_are_the_same(void **state)
     }
 }
 
+/* The same weights as a Mistral whose own window is the shorter one, and as a Llama that is given
+ * that window: one and the same. */
+static void the_models_own_window_bounds_the_drafts(void **state)
+{
+    struct tiny kind = {.seed = 6, .architecture = "MistralForCausalLM", .window = 10};
+    struct temp_dir dir = temp_dir_make();
+    struct model *all = model, *windowed = NULL;
+    float want[40][TINY_VOCAB], have[40][TINY_VOCAB];
+    struct window_cache *own = NULL, *given = NULL;
+
+    tiny_make(&kind);
+    tiny_write(&kind, &dir);
+    assert_int_equal(model_open(&windowed, dev, dir.path, NULL), ST_OK);
+    kind.architecture = NULL;
+    kind.window = 0;
+    tiny_write_config(&kind, &dir);
+    assert_int_equal(model_open(&model, dev, dir.path, NULL), ST_OK);
+    assert_int_equal(window_cache_open(&given, dev, model, SINKS, 10, NULL), ST_OK);
+    run(given, token, 0, 100, 7, NULL);
+    go_on(given, 100, want);
+    window_cache_close(given);
+    model_close(model);
+    model = windowed;
+    own = open_cache(SINKS);
+    run(own, token, 0, 100, 7, NULL);
+    go_on(own, 100, have);
+    assert_memory_equal(want, have, sizeof want);
+    window_cache_close(own);
+    model_close(windowed);
+    model = all;
+    tiny_release(&kind);
+    temp_dir_remove(&dir);
+}
+
 static void prompts_are_found_replaced_and_forgotten(void **state)
 {
     struct window_cache *c = open_cache(SINKS);
@@ -171,6 +205,7 @@ int main(void)
         cmocka_unit_test(only_the_end_of_a_long_prompt_is_needed),
         cmocka_unit_test(rows_that_were_wrong_leave_no_trace),
         cmocka_unit_test(rows_at_once_and_one_by_one_are_the_same),
+        cmocka_unit_test(the_models_own_window_bounds_the_drafts),
         cmocka_unit_test(prompts_are_found_replaced_and_forgotten),
     };
 
