@@ -15,7 +15,7 @@ static enum status print_report(const struct options *opt, const struct synth_re
 {
     printf("%s: %s with random weights, seed %llu\n", opt->args.out, opt->arch.name,
            (unsigned long long)opt->args.seed);
-    printf("weights: %.2f million, %s, %zu tensors, %.2f GB in %zu file%s\n",
+    printf("weights: %.2f million, %s, %zu tensors, %.3g GB in %zu file%s\n",
            (double)r->n_elements * 1e-6, weight_dtype_name(opt->args.dtype), r->n_tensors,
            (double)r->data_bytes * 1e-9, r->n_shards, r->n_shards == 1 ? "" : "s");
     printf("tokenizer: %s, ids below %u of the vocabulary's %u\n",
