@@ -30,6 +30,7 @@ struct generate {
     struct session *session;
     struct msg_result result;
     double prefill_s;
+    bool random_weights;      /* of target or draft */
     enum status write_status; /* of stdout, from the callback */
     bool is_usage;            /* what failed is the command line's fault */
 };
@@ -102,6 +103,9 @@ static enum status plan(struct generate *g, struct err *err)
     memory_plan_add(&memory, &g->trial);
     need.arena_bytes = memory_plan_arena_bytes(&memory, &g->shape);
     need.weight_bytes += draft.weight_bytes;
+    g->random_weights = g->shape.random_weights || draft.random_weights;
+    if (g->random_weights)
+        fprintf(stderr, "%s: random weights: speed can be measured, the text is noise\n", program);
     g->group = (struct group_options){.target = g->opt.target,
                                       .draft = speculates ? g->opt.draft : NULL,
                                       .verify_device = "cpu:0",
@@ -171,6 +175,7 @@ static enum status print_end(struct generate *g, struct err *err)
         .trial = &g->trial,
         .result = &g->result,
         .prefill_s = g->prefill_s,
+        .random_weights = g->random_weights,
         .link_gbps = group_ready(session_group(g->session), GROUP_VERIFY)->link_gbps};
     struct text_buf text;
     char *object;

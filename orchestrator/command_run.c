@@ -168,6 +168,8 @@ static enum status write_manifest(struct command *c, struct err *err)
                          .argc = c->argc,
                          .argv = c->argv,
                          .n_layers = c->plan.shape.n_layers,
+                         .random_target = c->plan.random_target,
+                         .random_draft = c->plan.random_draft,
                          .arena_kind = c->plan.e->arena,
                          .memory_gbps = c->verify.memory_gbps,
                          .link_gbps = c->verify.link_gbps,
@@ -200,6 +202,7 @@ static enum status write_summary(struct command *c, struct err *err)
     enum status st;
 
     summary_open(&summary, c->plan.e, c->run.result, c->run.n_results, c->verify.link_gbps);
+    summary->random_weights = c->plan.random_target || c->plan.random_draft;
     summary->n_skipped = prompt_source_skipped(c->plan.source);
     tables_print(stdout, summary);
     st = summary_files_write(summary, c->folder, err);
@@ -226,7 +229,9 @@ static enum status run(struct command *c, struct err *err)
                                         .matrix = c->plan.matrix,
                                         .folder = c->folder,
                                         .verify = &c->verify,
-                                        .arena_bytes = c->plan.need.arena_bytes};
+                                        .arena_bytes = c->plan.need.arena_bytes,
+                                        .random_target = c->plan.random_target,
+                                        .random_draft = c->plan.random_draft};
     struct err late = {{0}};
     enum status st = open_session(c, err), summed;
 

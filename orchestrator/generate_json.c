@@ -79,8 +79,8 @@ char *generate_json(const struct generate_json *g)
 
     CHECK(text != NULL); /* a token_stream gives well-formed UTF-8 */
     all = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, "
-        "s:o, s:o, s:o}",
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, "
+        "s:o, s:o, s:o, s:o}",
         "tokens", ids(r), "text", text, "prompt_tokens", count(g->trial->n_prompt), "prefill_s",
         real(g->prefill_s), "decode_s", real(r->decode_s), "tok_per_s",
         real(r->decode_s > 0 ? r->n_tokens / r->decode_s : NAN), "rounds", count(r->rounds),
@@ -88,8 +88,9 @@ char *generate_json(const struct generate_json *g)
         count(r->link_bytes), "device_kv_bytes", count(kv), "eos", (int)r->eos, "messages",
         count(r->n_messages), "draft_proposed", count(r->draft_proposed), "draft_accepted",
         count(r->draft_accepted), "simulated_link_gbps",
-        g->link_gbps > 0 ? real(g->link_gbps) : json_null(), "ledger", ledger(r), "phases",
-        phases(r), "kv_error", errors(r), "settings", settings(g->trial));
+        g->link_gbps > 0 ? real(g->link_gbps) : json_null(), "random_weights",
+        (int)g->random_weights, "ledger", ledger(r), "phases", phases(r), "kv_error", errors(r),
+        "settings", settings(g->trial));
     CHECK(all != NULL);
     out = json_dumps(all, JSON_REAL_PRECISION(9));
     json_decref(all);

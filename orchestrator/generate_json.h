@@ -12,7 +12,8 @@ struct generate_json {
     const struct msg_result *result;
     const struct text_buf *text; /* of the generated tokens */
     double prefill_s;
-    double link_gbps; /* simulated; 0: none */
+    double link_gbps;    /* simulated; 0: none */
+    bool random_weights; /* of target or draft */
 };
 
 /* Without newline; owned by the caller: free(). */

@@ -33,6 +33,8 @@ void heading_trials(const struct summary *s, char buf[HEADING_BYTES])
         add(buf, HEADING_BYTES, ", ... (%u)", e->n_seeds);
     if (s->link_gbps > 0)
         add(buf, HEADING_BYTES, "; simulated link %.3g GB/s", s->link_gbps);
+    if (s->random_weights)
+        add(buf, HEADING_BYTES, "; random weights");
 }
 
 static bool is_swept(const struct study *study, const char *key)

@@ -179,11 +179,13 @@ static json_t *experiment_object(const struct manifest *m)
 enum status manifest_write(const struct manifest *m, const char *path, struct err *err)
 {
     json_t *all = json_pack(
-        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "manifest", 1,
-        "version", text_or_null(m->version), "commit", text_or_null(m->commit), "date", date_now(),
-        "command", command_line(m), "machine", machine_object(m->machine), "store", store_object(m),
-        "link", link_object(m), "target_fingerprint", text_or_null(m->target_fingerprint),
-        "draft_fingerprint", text_or_null(m->draft_fingerprint), "layers", (json_int_t)m->n_layers,
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:o}", "manifest",
+        1, "version", text_or_null(m->version), "commit", text_or_null(m->commit), "date",
+        date_now(), "command", command_line(m), "machine", machine_object(m->machine), "store",
+        store_object(m), "link", link_object(m), "target_fingerprint",
+        text_or_null(m->target_fingerprint), "draft_fingerprint",
+        text_or_null(m->draft_fingerprint), "target_random_weights", (int)m->random_target,
+        "draft_random_weights", (int)m->random_draft, "layers", (json_int_t)m->n_layers,
         "memory_gbps", number_or_null(m->memory_gbps, m->memory_gbps > 0), "experiment",
         experiment_object(m));
     CHECK(all != NULL);

@@ -22,6 +22,7 @@ struct manifest {
     int argc;
     char *const *argv;
     const char *target_fingerprint, *draft_fingerprint; /* NULL: none */
+    bool random_target, random_draft;                   /* weights */
     uint32_t n_layers;
     /* The store's own words and numbers, from WELCOME. */
     const char *arena_kind; /* "posix" or "memfd" */

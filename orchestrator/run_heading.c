@@ -35,8 +35,9 @@ static void print_inputs(FILE *to, const struct run_heading *h)
     const struct experiment *e = h->e;
 
     fprintf(to, "study      %s (%s)\n", e->name, e->path);
-    fprintf(to, "target     %s\n", e->target);
-    fprintf(to, "draft      %s\n", e->draft != NULL ? e->draft : "none");
+    fprintf(to, "target     %s%s\n", e->target, h->random_target ? " (random weights)" : "");
+    fprintf(to, "draft      %s%s\n", e->draft != NULL ? e->draft : "none",
+            h->random_draft ? " (random weights)" : "");
     if (e->draft != NULL)
         fprintf(to, "           streaming cache: %u sinks, window %u\n", e->sinks, e->window);
     print_text(to, h);

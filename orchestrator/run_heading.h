@@ -17,6 +17,7 @@ struct run_heading {
     const char *folder;             /* of the results */
     const struct msg_ready *verify; /* device, bandwidth, link */
     uint64_t arena_bytes;
+    bool random_target, random_draft; /* weights */
 };
 
 /* Lines of at most 80 columns, but for paths. */

@@ -72,6 +72,8 @@ static enum status plan_memory(struct run_plan *p, struct err *err)
     }
     if (p->speculates)
         st = target_shape_draft(&draft, p->e->draft, &p->shape, err);
+    p->random_target = p->shape.random_weights;
+    p->random_draft = draft.random_weights;
     p->need = (struct memory_need){.arena_bytes = memory_plan_arena_bytes(&p->memory, &p->shape),
                                    .weight_bytes = p->shape.weight_bytes + draft.weight_bytes,
                                    .posix = strcmp(p->e->arena, "posix") == 0};

@@ -18,7 +18,8 @@ struct run_plan {
     struct prompt_source *source;
     struct memory_plan memory;
     struct memory_need need;
-    bool speculates; /* some method needs the draft */
+    bool speculates;                  /* some method needs the draft */
+    bool random_target, random_draft; /* their weights are random: target_shape.h */
 };
 
 /* Fills a plan that is zeroed but for `e`, which it takes. Whether the machine

@@ -112,7 +112,7 @@ static void csv_row(FILE *to, const struct cell_at *at, const struct cell *c, co
     csv_text(to, document_name);
     csv_figures(to, c);
     csv_number(to, at->s->link_gbps > 0 ? at->s->link_gbps : NAN);
-    fputc('\n', to);
+    fprintf(to, ",%s\n", at->s->random_weights ? "true" : "false");
 }
 
 /* The mean of the cell, then its documents where there are several. */
@@ -139,7 +139,7 @@ void summary_files_csv(FILE *to, const struct summary *s)
                 "effective_resident");
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         fprintf(to, ",%s", ledger_parts[i].name);
-    fprintf(to, ",simulated_link_gbps\n");
+    fprintf(to, ",simulated_link_gbps,random_weights\n");
     for (uint32_t i = 0; i < s->e->n_studies; i++)
         for (uint32_t p = 0; p < s->study[i].n_points; p++)
             for (uint32_t m = 0; m < s->e->study[i].n_methods; m++)
@@ -333,10 +333,11 @@ char *summary_files_json(const struct summary *s)
     for (uint32_t d = 0; d < s->e->n_documents; d++)
         json_array_append_new(names, json_string(s->document_name[d]));
     json_t *all =
-        json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:o}", "name", s->e->name, "documents",
+        json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:b, s:o}", "name", s->e->name, "documents",
                   (int)s->e->n_documents, "document_names", names, "documents_skipped",
                   (int)s->n_skipped, "seeds", seeds, "simulated_link_gbps",
-                  json_number_or_null(s->link_gbps > 0 ? s->link_gbps : NAN), "studies", studies);
+                  json_number_or_null(s->link_gbps > 0 ? s->link_gbps : NAN), "random_weights",
+                  (int)s->random_weights, "studies", studies);
     CHECK(all != NULL);
     char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     json_decref(all);
