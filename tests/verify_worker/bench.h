@@ -30,10 +30,16 @@ struct bench {
             fail_msg("%s: %s", #call, err.text);                                                   \
     } while (0)
 
-static inline void bench_open_arena(struct bench *b, double link_gbps, const char *arena_bytes)
+struct bench_options {
+    double link_gbps;        /* 0: none */
+    const char *arena_bytes; /* NULL: 256 MiB */
+    struct tiny tiny;        /* what kind of model */
+};
+
+static inline void bench_open_as(struct bench *b, const struct bench_options *o)
 {
-    const struct device_options opt = {.n_threads = 2, .link_gbps = link_gbps};
-    struct tiny tiny = {.seed = 5};
+    const struct device_options opt = {.n_threads = 2, .link_gbps = o->link_gbps};
+    struct tiny tiny = o->tiny;
 
     memset(b, 0, sizeof *b);
     BENCH_OK(proc_init(false, &err));
@@ -42,12 +48,13 @@ static inline void bench_open_arena(struct bench *b, double link_gbps, const cha
                     (char *)"--run-dir",
                     (char *)rundir_path(b->dir),
                     (char *)"--arena-bytes",
-                    (char *)arena_bytes,
+                    (char *)(o->arena_bytes != NULL ? o->arena_bytes : "268435456"),
                     NULL};
     BENCH_OK(proc_spawn(&b->store, "kvstore", argv, "/dev/null", &err));
     BENCH_OK(kv_client_open(&b->client, b->dir, "bench", &err));
     BENCH_OK(device_open(&b->dev, "cpu:0", &opt, &err));
     b->checkpoint = temp_dir_make();
+    tiny.seed = 5;
     tiny_make(&tiny);
     tiny_write(&tiny, &b->checkpoint);
     tiny_release(&tiny);
@@ -56,9 +63,14 @@ static inline void bench_open_arena(struct bench *b, double link_gbps, const cha
     b->shape = snapshot_shape(b->cfg);
 }
 
+static inline void bench_open_arena(struct bench *b, double link_gbps, const char *arena_bytes)
+{
+    bench_open_as(b, &(struct bench_options){.link_gbps = link_gbps, .arena_bytes = arena_bytes});
+}
+
 static inline void bench_open(struct bench *b, double link_gbps)
 {
-    bench_open_arena(b, link_gbps, "268435456");
+    bench_open_arena(b, link_gbps, NULL);
 }
 
 static inline void bench_close(struct bench *b)

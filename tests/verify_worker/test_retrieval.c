@@ -266,6 +266,34 @@ static void too_little_room_is_refused(void **state)
     parts_close(&p, &b);
 }
 
+/* A window of 100 of 300 tokens: the last query sees chunks 25 .. 36 and the 4 tokens behind. */
+static void chunks_before_the_window_are_chosen_last(void **state)
+{
+    static const struct {
+        uint32_t budget, first_seen, n_fillers;
+    } cases[] = {{60, 200, 0}, {100, 200, 0}, {148, 200, 48}, {300, 0, 0}};
+    struct bench all = b;
+    bool in[MAX];
+
+    bench_open_as(
+        &b, &(struct bench_options){.tiny = {.architecture = "MistralForCausalLM", .window = 100}});
+    parts_open(&p, &b, &(struct parts_args){bench_prefill(&b, 300), KV_F16, 0, 0, 0});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct retrieval *r = open_retrieval(cases[i].budget, 8, 20);
+        for (uint32_t lh = 0; lh < TINY_LAYERS * KV; lh++) {
+            chosen_tokens(r, lh / KV, lh % KV, KV_F16, in);
+            for (uint32_t t = 0; t < cases[i].first_seen; t++)
+                assert_int_equal(in[t], t < cases[i].n_fillers);
+            for (uint32_t t = 200; t < 300 && cases[i].budget >= 100; t++)
+                assert_true(in[t]);
+        }
+        retrieval_close(r);
+    }
+    parts_close(&p, &b);
+    bench_close(&b);
+    b = all;
+}
+
 static int open_bench(void **state)
 {
     bench_open(&b, 0);
@@ -285,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_budget_of_the_prompt_takes_everything),
         cmocka_unit_test(an_update_writes_the_exact_rows_of_accepted_tokens),
         cmocka_unit_test(a_budget_that_cannot_hold_what_is_always_in_is_refused),
+        cmocka_unit_test(chunks_before_the_window_are_chosen_last),
         cmocka_unit_test(too_little_room_is_refused),
     };
 
