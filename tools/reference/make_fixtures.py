@@ -5,16 +5,20 @@
     VENV/bin/python tools/reference/make_fixtures.py [--out DIR] [PART]...
 
 Every byte follows from the seeds in these modules and the pinned versions: a second run must leave
-the folder as it was. Parts: torch_bin.
+the folder as it was. Parts: checkpoints, rotations, torch_bin.
 """
 
 import argparse
 import pathlib
 
+import checkpoints
+import rotations
 import torch_bin
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "tests" / "fixtures"
 PARTS = {
+    "checkpoints": checkpoints.make,
+    "rotations": rotations.make,
     "torch_bin": torch_bin.make,
 }
 

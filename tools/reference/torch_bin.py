@@ -1,8 +1,8 @@
 """Tiny checkpoints as PyTorch writes them (`pytorch_model.bin`), each with its safetensors twin.
 
-A folder holds the `.bin` file or files and config.json; beside the folders, expected_DTYPE.safetensors
-holds the tensors that a converter must find in each of that dtype: contiguous, tied ones under both
-names. In every folder
+A folder holds the `.bin` file or files and config.json; beside the folders,
+expected_DTYPE.safetensors holds the tensors that a converter must find in each of that dtype:
+contiguous, tied ones under both names. In every folder
 
   * lm_head.weight shares its storage with model.embed_tokens.weight;
   * layer 0's q, k and v are slices of one storage (an offset), o_proj is a transposed view
