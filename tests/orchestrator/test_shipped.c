@@ -110,6 +110,20 @@ static void the_main_job_is_a1_quick_and_two_points_of_a2(void **state)
     experiment_free(e);
 }
 
+static void the_books_are_a_folder_inside_an_instruction(void **state)
+{
+    struct experiment *e = read_file("", "book-summary");
+    struct matrix *m = sample_matrix(e, 32);
+    assert_non_null(strstr(e->dataset, "experiments/../books"));
+    assert_string_equal(e->template_word, "summarize");
+    assert_true(e->skip_short);
+    assert_false(e->chat);
+    assert_int_equal(m->n_prompts, 3 * 3);
+    assert_int_equal(m->n_trials, 3 * 4 * 9);
+    matrix_close(m);
+    experiment_free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +131,7 @@ int main(void)
         cmocka_unit_test(the_demo_files_have_the_same_sizes_on_8_layers),
         cmocka_unit_test(the_studys_own_values_are_swept),
         cmocka_unit_test(every_demo_file_uses_the_simulated_link_of_ratio_62),
+        cmocka_unit_test(the_books_are_a_folder_inside_an_instruction),
         cmocka_unit_test(the_main_job_is_a1_quick_and_two_points_of_a2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
