@@ -15,10 +15,12 @@ struct added_token {
     int32_t id;
     bool left_strip;  /* takes the white space before it */
     bool right_strip; /* takes the white space behind it */
+    bool single_word; /* is only text where a letter or digit stands next to it */
+    size_t up;        /* the longest other token that this one begins with; SIZE_MAX none */
 };
 
 struct added_set {
-    struct added_token *token; /* [n], owned */
+    struct added_token *token; /* [n], owned; sorted by their bytes once sealed */
     size_t n;
     size_t cap;
     size_t first[257]; /* tokens beginning with byte b: [first[b], first[b+1]) */

@@ -45,6 +45,14 @@ static bool bytes_have_ids(const struct bpe_model *model, const char *text, size
     return model->byte_fallback;
 }
 
+/* Tokens that were added to the model's own vocabulary match no text here. */
+static int32_t ordinary_piece(const struct bpe_model *model, const char *text, size_t n)
+{
+    int32_t id = vocab_find(&model->vocab, text, n);
+
+    return id >= 0 && model->vocab.entry[id].kind != VOCAB_CONTROL ? id : -1;
+}
+
 /* The format of tokenizer.json: what has no piece becomes bytes or the unknown
  * token before merging. A pending unknown token is written when the next
  * character that has a piece comes, behind any byte tokens in between. */
@@ -59,7 +67,7 @@ static void symbols_early(const struct bpe_model *model, struct bpe_run *run, co
 
         len = utf8_len(text + i, n - i);
         CHECK(len > 0);
-        id = vocab_find(&model->vocab, text + i, len);
+        id = ordinary_piece(model, text + i, len);
         if (id < 0 && bytes_have_ids(model, text + i, len)) {
             for (size_t k = 0; k < len; k++)
                 bpe_run_push(run, (uint32_t)(i + k), 1, model->byte_id[(unsigned char)text[i + k]],

@@ -9,7 +9,7 @@ static enum status claim_id(struct bpe_model *model, const char *text, size_t n,
     int32_t found = vocab_find(&model->vocab, text, n);
 
     if (found < 0)
-        return vocab_add(&model->vocab, id, text, n, VOCAB_NORMAL, err);
+        return vocab_add(&model->vocab, id, text, n, VOCAB_CONTROL, err);
     if (found != id)
         return err_set(err, ST_CORRUPT,
                        "token '%s' has id %" JSON_INTEGER_FORMAT " here and %d in the vocabulary",
@@ -36,41 +36,40 @@ static enum status push_normalized(struct tokenizer *tok, struct added_token *to
     return st;
 }
 
-static enum status read_one(struct tokenizer *tok, const json_t *node, struct err *err)
+enum status json_added_token(struct tokenizer *tok, const json_t *node, json_int_t id,
+                             struct err *err)
 {
     struct added_token token = {0};
-    const json_t *id = json_object_get(node, "id");
-    bool special, normalized, single_word;
+    bool special, normalized;
     struct vocab_entry *entry;
     const char *text;
     size_t n;
     enum status st = json_parts_string(node, "content", &text, &n, err);
 
-    if (st == ST_OK && (n == 0 || !json_is_integer(id)))
-        st = err_set(err, ST_CORRUPT, "%s", n == 0 ? "content is empty" : "id is not an integer");
+    if (st == ST_OK && n == 0)
+        st = err_set(err, ST_CORRUPT, "content is empty");
     if (st == ST_OK)
         st = json_parts_bool(node, "special", false, &special, err);
     if (st == ST_OK)
         st = json_parts_bool(node, "normalized", !special, &normalized, err);
     if (st == ST_OK)
-        st = json_parts_bool(node, "single_word", false, &single_word, err);
+        st = json_parts_bool(node, "single_word", false, &token.single_word, err);
     if (st == ST_OK)
         st = json_parts_bool(node, "lstrip", false, &token.left_strip, err);
     if (st == ST_OK)
         st = json_parts_bool(node, "rstrip", false, &token.right_strip, err);
-    if (st == ST_OK && single_word)
-        st = err_set(err, ST_UNSUPPORTED, "single_word is not supported");
     if (st == ST_OK)
-        st = claim_id(&tok->model, text, n, json_integer_value(id), err);
+        st = claim_id(&tok->model, text, n, id, err);
     if (st != ST_OK)
         return st;
-    token.id = (int32_t)json_integer_value(id);
+    token.id = (int32_t)id;
     entry = &tok->model.vocab.entry[token.id];
     if (entry->added)
         return err_set(err, ST_CORRUPT, "id %d stands in the list before", token.id);
     entry->added = true;
     entry->special = special;
-    if (normalized)
+    /* Without a tokenizer.json tokens are looked for in the text as it came. */
+    if (normalized && tok->lists_added)
         return push_normalized(tok, &token, text, n, err);
     token.text = text_copy(text, n);
     token.n = n;
@@ -81,7 +80,7 @@ static enum status read_one(struct tokenizer *tok, const json_t *node, struct er
 enum status json_added_read(struct tokenizer *tok, const json_t *node, struct err *err)
 {
     const json_t *item;
-    enum status st;
+    enum status st = ST_OK;
     size_t i;
 
     if (node == NULL || json_is_null(node))
@@ -90,7 +89,10 @@ enum status json_added_read(struct tokenizer *tok, const json_t *node, struct er
         return err_set(err, ST_CORRUPT, "not an array");
     json_array_foreach(node, i, item)
     {
-        st = read_one(tok, item, err);
+        const json_t *id = json_object_get(item, "id");
+
+        st = json_is_integer(id) ? json_added_token(tok, item, json_integer_value(id), err)
+                                 : err_set(err, ST_CORRUPT, "id is not an integer");
         if (st != ST_OK)
             return err_in(err, st, "[%zu]", i);
     }

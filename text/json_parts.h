@@ -30,7 +30,10 @@ enum status json_normalizer_read(struct normalizer *norm, const json_t *node, in
 enum status json_pretok_read(struct pretok *pretok, const json_t *node, int depth, struct err *err);
 enum status json_decoder_read(struct decode_rules *rules, const json_t *node, struct err *err);
 enum status json_model_read(struct bpe_model *model, const json_t *node, struct err *err);
-/* After the model and the normalizer. */
+/* One added token as an object, its id given. */
+enum status json_added_token(struct tokenizer *tok, const json_t *node, json_int_t id,
+                             struct err *err);
+/* The list of them. After the model and the normalizer. */
 enum status json_added_read(struct tokenizer *tok, const json_t *node, struct err *err);
 
 #endif

@@ -45,7 +45,7 @@ static enum status read_post_processor(struct tokenizer *tok, const json_t *node
                        type);
     list = json_object_get(node, "single");
     if (json_array_size(list) > 1) {
-        tok->bos = template_id(tok, json_array_get(list, 0));
+        tok->bos = tok->begin = template_id(tok, json_array_get(list, 0));
         tok->eos = template_id(tok, json_array_get(list, json_array_size(list) - 1));
     }
     return ST_OK;
@@ -54,7 +54,10 @@ static enum status read_post_processor(struct tokenizer *tok, const json_t *node
 static enum status read_root(struct tokenizer *tok, const json_t *root, struct err *err)
 {
     struct bpe_model *model = &tok->model;
-    enum status st = json_model_read(model, json_object_get(root, "model"), err);
+    enum status st;
+
+    tok->lists_added = true;
+    st = json_model_read(model, json_object_get(root, "model"), err);
 
     if (st != ST_OK)
         return err_in(err, st, "model");

@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -9,14 +10,21 @@
 #include "common/mem.h"
 #include "text/utf8.h"
 
-/* The patterns in use match within a few hundred steps per word; a hostile one
- * should end in a second, not in a year. */
-#define MATCH_LIMIT       1000000
+/* Patterns in use need a few hundred steps per word, and a step per byte of the
+ * longest run; a hostile one should end in a second, not in a year. */
+#define MATCH_LIMIT       10000000
+#define HEAP_LIMIT_KIB    65536
 #define MAX_PATTERN_BYTES 65536
 #define JIT_STACK_BYTES   (8u << 20)
+/* Limits hold per starting point; many cheap ones can still add up to a square.
+ * So the thread's own time is measured too: patterns in use need some 0.1 us
+ * per byte, a hundred times less than what is allowed. */
+#define GRACE_NS    2000000000
+#define NS_PER_BYTE 10000
 
 struct pattern {
     pcre2_code *code;
+    bool is_linear; /* a literal: time grows with the text alone */
 };
 
 struct pattern_scan {
@@ -28,7 +36,18 @@ struct pattern_scan {
     size_t n;
     size_t pos;      /* where the next search begins; over n at the end */
     size_t last_end; /* of the last match; SIZE_MAX before the first */
+    size_t done;     /* bytes of earlier texts, and of this one in steps */
+    int64_t begun_ns;
+    unsigned n_searches; /* since the time was looked at */
 };
+
+static int64_t thread_ns(void)
+{
+    struct timespec now;
+
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
 
 enum status pattern_open(struct pattern **out, enum pattern_syntax syntax, const char *text,
                          size_t n, struct err *err)
@@ -40,7 +59,9 @@ enum status pattern_open(struct pattern **out, enum pattern_syntax syntax, const
     pcre2_code *code;
     int rc = 0;
 
-    options |= syntax == PATTERN_LITERAL ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
+    options |= syntax == PATTERN_LITERAL
+                   ? PCRE2_LITERAL
+                   : PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
     if (n == 0)
         return err_set(err, ST_CORRUPT, "the pattern is empty");
     if (n > MAX_PATTERN_BYTES)
@@ -56,6 +77,7 @@ enum status pattern_open(struct pattern **out, enum pattern_syntax syntax, const
     (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
     p = mem_zalloc(sizeof *p);
     p->code = code;
+    p->is_linear = syntax == PATTERN_LITERAL;
     *out = p;
     return ST_OK;
 }
@@ -80,6 +102,8 @@ struct pattern_scan *pattern_scan_open(const struct pattern *pattern)
     if (scan->stack != NULL) /* NULL without JIT support */
         pcre2_jit_stack_assign(scan->context, NULL, scan->stack);
     pcre2_set_match_limit(scan->context, MATCH_LIMIT);
+    pcre2_set_heap_limit(scan->context, HEAP_LIMIT_KIB);
+    scan->begun_ns = thread_ns();
     return scan;
 }
 
@@ -95,6 +119,7 @@ void pattern_scan_close(struct pattern_scan *scan)
 
 void pattern_scan_start(struct pattern_scan *scan, const char *text, size_t n)
 {
+    scan->done += scan->n;
     scan->text = text;
     scan->n = n;
     scan->pos = 0;
@@ -110,15 +135,59 @@ static enum status search_failed(int rc, size_t pos, struct err *err)
                    (const char *)words);
 }
 
+static enum status check_time(struct pattern_scan *scan, struct err *err)
+{
+    double allowed = GRACE_NS + (double)NS_PER_BYTE * (double)(scan->done + scan->pos);
+
+    scan->n_searches = 0;
+    if ((double)(thread_ns() - scan->begun_ns) <= allowed)
+        return ST_OK;
+    return err_set(err, ST_INVALID,
+                   "splitting the text at byte %zu of a segment: the pattern takes over %d us of "
+                   "CPU time a byte",
+                   scan->pos, NS_PER_BYTE / 1000);
+}
+
+/* One search from scan->pos on; *rc as of pcre2_match. Starting points are tried
+ * in growing groups, so that the time can be looked at in between; patterns in
+ * use match at the first. */
+static enum status search(struct pattern_scan *scan, int *rc, struct err *err)
+{
+    const pcre2_code *code = scan->pattern->code;
+    size_t from = scan->pos, last;
+    enum status st = ST_OK;
+
+    if (scan->pattern->is_linear) {
+        *rc = pcre2_match(code, (PCRE2_SPTR)scan->text, scan->n, from, PCRE2_NO_UTF_CHECK,
+                          scan->data, scan->context);
+        return ST_OK;
+    }
+    for (size_t group = 1;; group *= 2) {
+        last = scan->n - from > group ? from + group : scan->n;
+        while (last < scan->n && ((unsigned char)scan->text[last] & 0xC0) == 0x80)
+            last++;
+        pcre2_set_offset_limit(scan->context, last);
+        *rc = pcre2_match(code, (PCRE2_SPTR)scan->text, scan->n, from, PCRE2_NO_UTF_CHECK,
+                          scan->data, scan->context);
+        if (++scan->n_searches >= 256 || group >= 256)
+            st = check_time(scan, err);
+        if (*rc != PCRE2_ERROR_NOMATCH || last == scan->n || st != ST_OK)
+            return st;
+        from = last;
+    }
+}
+
 enum status pattern_scan_next(struct pattern_scan *scan, size_t *start, size_t *end, bool *found,
                               struct err *err)
 {
     *found = false;
     while (scan->pos <= scan->n) {
-        int rc = pcre2_match(scan->pattern->code, (PCRE2_SPTR)scan->text, scan->n, scan->pos,
-                             PCRE2_NO_UTF_CHECK, scan->data, scan->context);
         const PCRE2_SIZE *range = pcre2_get_ovector_pointer(scan->data);
+        int rc = 0;
+        enum status st = search(scan, &rc, err);
 
+        if (st != ST_OK)
+            return st;
         if (rc == PCRE2_ERROR_NOMATCH) {
             scan->pos = scan->n + 1;
             return ST_OK;

@@ -12,7 +12,7 @@
 
 #define SPACE_MARK "\xE2\x96\x81" /* U+2581 */
 /* A longer one would make every position of a text look that far ahead. */
-#define MAX_USER_BYTES 1024
+#define MAX_USER_BYTES 256
 
 enum wire { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
@@ -315,7 +315,7 @@ static enum status finish(struct tokenizer *tok, const struct trainer *t, const 
         return st;
     tok->bos = (int32_t)t->bos;
     tok->eos = (int32_t)t->eos;
-    tok->fixed_ends = true;
+    tok->begin = tok->bos;
     tok->model.by_text = tok->model.fall_late = tok->model.fuse_unknown = true;
     tok->model.byte_fallback = t->byte_fallback;
     tok->decode.byte_pieces = true;

@@ -152,49 +152,61 @@ static enum status add_specials(struct tokenizer *tok, const struct known *known
         snprintf(name, sizeof name, "<|reserved_special_token_%u|>", known->first_reserved + i);
         st = tokenizer_add_raw(tok, name, id++, err);
     }
-    tok->bos = known->bos < 0 ? -1 : first + known->bos;
+    tok->bos = tok->begin = known->bos < 0 ? -1 : first + known->bos;
     tok->eos = known->eos < 0 ? -1 : first + known->eos;
-    tok->fixed_ends = true;
     return st;
 }
 
-static enum status build(struct tokenizer *tok, const struct known *known, struct err *err)
+static enum status build(struct tokenizer *tok, const char *pattern, bool nfc, struct err *err)
 {
     struct pretok_stage split = {.kind = PRETOK_SPLIT, .behavior = PRETOK_ISOLATED};
     struct pretok_stage spell = {.kind = PRETOK_SPELL};
-    struct normalizer_stage nfc = {.kind = NORM_NFC};
+    struct normalizer_stage compose = {.kind = NORM_NFC};
     enum status st = ST_OK;
 
     tok->model.by_text = tok->model.whole_first = true;
     tok->decode.byte_level = tok->decode.fuse_bad = true;
-    if (known->nfc)
-        st = normalizer_push(&tok->norm, &nfc, err);
+    if (nfc)
+        st = normalizer_push(&tok->norm, &compose, err);
     if (st == ST_OK)
-        st = pattern_open(&split.pattern, PATTERN_REGEX, known->pattern, strlen(known->pattern),
-                          err);
+        st = pattern_open(&split.pattern, PATTERN_REGEX, pattern, strlen(pattern), err);
     if (st == ST_OK)
         st = pretok_push(&tok->pretok, &split, err);
     return st == ST_OK ? pretok_push(&tok->pretok, &spell, err) : st;
 }
 
-enum status tiktoken_read(struct tokenizer *tok, const char *bytes, size_t n, struct err *err)
+static const struct known *find_known(uint64_t hash)
 {
-    const struct known *known = NULL;
+    for (size_t i = 0; i < sizeof known_files / sizeof known_files[0]; i++)
+        if (known_files[i].hash == hash)
+            return &known_files[i];
+    return NULL;
+}
+
+enum status tiktoken_read(struct tokenizer *tok, const char *bytes, size_t n,
+                          const struct tokenizer_hints *hints, struct err *err)
+{
+    const struct known *known;
     uint64_t hash;
     enum status st = read_lines(&tok->model.vocab, bytes, n, &hash, err);
 
     if (st != ST_OK)
         return err_in(err, st, "tiktoken ranks");
-    for (size_t i = 0; i < sizeof known_files / sizeof known_files[0]; i++)
-        if (known_files[i].hash == hash)
-            known = &known_files[i];
-    if (known == NULL)
+    known = find_known(hash);
+    if (known == NULL && hints->pattern == NULL)
         return err_set(err, ST_UNSUPPORTED,
                        "tiktoken ranks with XXH3 %016" PRIx64 " are neither Llama-3's nor Qwen2's, "
-                       "and such a file does not say how text is split; use the model's "
-                       "tokenizer.json",
+                       "and such a file does not say how text is split; --pattern REGEX says it, "
+                       "or use the model's tokenizer.json",
                        hash);
-    st = build(tok, known, err);
+    if (known == NULL) {
+        st = build(tok, hints->pattern, false, err);
+        return st == ST_OK ? ST_OK : err_in(err, ST_INVALID, "--pattern");
+    }
+    if (hints->pattern != NULL && strcmp(hints->pattern, known->pattern) != 0)
+        return err_set(err, ST_INVALID, "--pattern is not that of the %s ranks, which is known",
+                       known->name);
+    st = build(tok, known->pattern, known->nfc, err);
     if (st == ST_OK)
         st = add_specials(tok, known, err);
     return st == ST_OK ? ST_OK : err_in(err, st, "%s ranks", known->name);

@@ -20,7 +20,7 @@ struct encoder {
 
 int32_t tokenizer_bos(const struct tokenizer *tok)
 {
-    return tok->bos;
+    return tok->begin;
 }
 
 int32_t tokenizer_eos(const struct tokenizer *tok)
@@ -83,7 +83,8 @@ static bool looks_like_ranks(const char *bytes, size_t n)
     return i >= 4 && i + 1 < n && bytes[i] == ' ' && bytes[i + 1] >= '0' && bytes[i + 1] <= '9';
 }
 
-static enum status read_any(struct tokenizer *tok, const char *bytes, size_t n, struct err *err)
+enum status tokenizer_read(struct tokenizer *tok, const char *bytes, size_t n,
+                           const struct tokenizer_hints *hints, struct err *err)
 {
     static const char lfs[] = "version https://git-lfs";
     size_t i = 0;
@@ -92,34 +93,48 @@ static enum status read_any(struct tokenizer *tok, const char *bytes, size_t n, 
         i++;
     if (n == 0)
         return err_set(err, ST_CORRUPT, "the file is empty");
+    if (looks_like_ranks(bytes, n))
+        return tiktoken_read(tok, bytes, n, hints, err);
+    if (hints->pattern != NULL)
+        return err_set(err, ST_INVALID, "--pattern is for tiktoken ranks, which this is not");
     if (i < n && bytes[i] == '{')
         return json_tokenizer_read(tok, bytes, n, err);
     if (n > sizeof lfs && memcmp(bytes, lfs, sizeof lfs - 1) == 0)
         return err_set(err, ST_CORRUPT, "a Git LFS pointer, not the file; run git lfs pull");
-    if (looks_like_ranks(bytes, n))
-        return tiktoken_read(tok, bytes, n, err);
     if (bytes[0] == '\n') /* the tag of field 1, pieces */
         return spm_model_read(tok, bytes, n, err);
     return err_set(err, ST_CORRUPT,
                    "neither a tokenizer.json, nor a SentencePiece model, nor tiktoken ranks");
 }
 
+struct tokenizer *tokenizer_new(void)
+{
+    struct tokenizer *tok = mem_zalloc(sizeof *tok);
+
+    tok->bos = tok->eos = tok->begin = -1;
+    bpe_model_init(&tok->model);
+    return tok;
+}
+
+void tokenizer_seal(struct tokenizer *tok)
+{
+    bpe_model_seal(&tok->model);
+    added_set_seal(&tok->added_raw);
+    added_set_seal(&tok->added_normalized);
+}
+
 enum status tokenizer_open_memory(struct tokenizer **out, const char *bytes, size_t n_bytes,
                                   struct err *err)
 {
-    struct tokenizer *tok = mem_zalloc(sizeof *tok);
-    enum status st;
+    const struct tokenizer_hints hints = {NULL};
+    struct tokenizer *tok = tokenizer_new();
+    enum status st = tokenizer_read(tok, bytes, n_bytes, &hints, err);
 
-    tok->bos = tok->eos = -1;
-    bpe_model_init(&tok->model);
-    st = read_any(tok, bytes, n_bytes, err);
     if (st != ST_OK) {
         tokenizer_close(tok);
         return st;
     }
-    bpe_model_seal(&tok->model);
-    added_set_seal(&tok->added_raw);
-    added_set_seal(&tok->added_normalized);
+    tokenizer_seal(tok);
     *out = tok;
     return ST_OK;
 }

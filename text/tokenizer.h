@@ -2,8 +2,8 @@
  * tokenizer.h - text to token ids and back, as a model's own files say.
  *
  * Read are: SentencePiece BPE models (tokenizer.model), tokenizer.json with a
- * BPE model (byte-level or with a space mark), and the tiktoken ranks of
- * Llama-3 and Qwen2. What a file holds is told by its content, not its name.
+ * BPE model (byte-level or with a space mark), and tiktoken ranks: those of
+ * Llama-3 and Qwen2 are known, others need a pattern. What a file holds is told by its content, not its name.
  * A tokenizer does not change once opened; threads may share it.
  */
 #ifndef TEXT_TOKENIZER_H
@@ -22,13 +22,21 @@ struct tokenizer;
 /* Longest text that is encoded at once. */
 #define TOKENIZER_MAX_TEXT_BYTES ((size_t)1 << 30)
 
-/* In a directory tokenizer.json is taken, else tokenizer.model. Beside a
- * tokenizer.json, bos_token and eos_token of tokenizer_config.json (else of
- * special_tokens_map.json) say which tokens begin and end a text; without
- * either file the template in tokenizer.json does.
+/* In a directory tokenizer.json is taken, else tokenizer.model, else its one
+ * NAME.tiktoken. Beside it, tokenizer_config.json (else special_tokens_map.json)
+ * names BOS and EOS and says whether a text begins with BOS; what it does not
+ * say, the tokenizer's own file does. config.json is never asked. Tokens that
+ * were added to a model without tokenizer.json are read from there or from
+ * added_tokens.json.
  * ST_NOT_FOUND; ST_CORRUPT with the place; ST_UNSUPPORTED with the name of
  * what is not; ST_IO. */
 enum status tokenizer_open(struct tokenizer **out, const char *dir_or_file, struct err *err);
+
+/* The same with the regular expression that splits a text before tiktoken ranks
+ * are applied, which such a file does not hold; NULL: only known ranks.
+ * ST_INVALID also for a pattern that fails, or another kind of file. */
+enum status tokenizer_open_split(struct tokenizer **out, const char *dir_or_file,
+                                 const char *pattern, struct err *err);
 
 /* The same from one file's bytes, which are borrowed for the call. */
 enum status tokenizer_open_memory(struct tokenizer **out, const char *bytes, size_t n_bytes,
@@ -59,7 +67,7 @@ enum status tokenizer_encode_plain(const struct tokenizer *tok, const struct pla
 enum status tokenizer_decode(const struct tokenizer *tok, const int32_t *id, size_t n,
                              struct text_buf *out, struct err *err);
 
-int32_t tokenizer_bos(const struct tokenizer *tok); /* -1: none */
+int32_t tokenizer_bos(const struct tokenizer *tok); /* begins a text; -1: nothing does */
 int32_t tokenizer_eos(const struct tokenizer *tok); /* -1: none */
 /* Largest id + 1; a model's vocabulary may be padded beyond it. */
 uint32_t tokenizer_n_vocab(const struct tokenizer *tok);

@@ -39,9 +39,15 @@ struct tokenizer {
     struct pretok pretok;              /* for what lies between those */
     struct bpe_model model;            /* for each piece of it */
     struct decode_rules decode;
-    int32_t bos;     /* -1 none */
-    int32_t eos;     /* -1 none */
-    bool fixed_ends; /* bos and eos are the file's own and no other file changes them */
+    int32_t bos;      /* named as such, whether or not a text begins with it; -1 none */
+    int32_t eos;      /* -1 none */
+    int32_t begin;    /* what every text begins with, -1 nothing */
+    bool lists_added; /* the file has a list of added tokens; no other file adds to it */
+};
+
+/* What a caller knows beyond the bytes. */
+struct tokenizer_hints {
+    const char *pattern; /* splits the text of tiktoken ranks; NULL: known ranks only */
 };
 
 /* Each fills an empty tokenizer from the bytes of one kind of file; what it
@@ -49,7 +55,14 @@ struct tokenizer {
 enum status spm_model_read(struct tokenizer *tok, const char *bytes, size_t n, struct err *err);
 enum status json_tokenizer_read(struct tokenizer *tok, const char *bytes, size_t n,
                                 struct err *err);
-enum status tiktoken_read(struct tokenizer *tok, const char *bytes, size_t n, struct err *err);
+enum status tiktoken_read(struct tokenizer *tok, const char *bytes, size_t n,
+                          const struct tokenizer_hints *hints, struct err *err);
+
+/* From bytes to a tokenizer that can be used: read, config files, seal. */
+struct tokenizer *tokenizer_new(void);
+enum status tokenizer_read(struct tokenizer *tok, const char *bytes, size_t n,
+                           const struct tokenizer_hints *hints, struct err *err);
+void tokenizer_seal(struct tokenizer *tok);
 
 /* Adds a whole token that is cut out of the text as it came. ST_CORRUPT if its id
  * or its text is in the vocabulary already. */

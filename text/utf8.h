@@ -26,6 +26,9 @@ uint32_t utf8_code(const char *s, size_t len);
 /* The White_Space property. */
 bool utf8_is_space(uint32_t code);
 
+/* What \w matches (Unicode UTS 18): letters, marks, digits, connectors. */
+bool utf8_is_word(uint32_t code);
+
 /* The start of the last character of well-formed s[0..n), n > 0. */
 size_t utf8_last(const char *s, size_t n);
 

@@ -199,7 +199,8 @@ static void a_directory_without_tokenizer_names_what_was_looked_for(void **state
 
     snprintf(path, sizeof path, "%s/text", TEST_DATA_DIR);
     assert_int_equal(tokenizer_open(&tok, path, &err), ST_NOT_FOUND);
-    assert_non_null(strstr(err.text, "neither tokenizer.json nor tokenizer.model"));
+    assert_non_null(
+        strstr(err.text, "neither tokenizer.json nor tokenizer.model nor a .tiktoken file"));
     assert_int_equal(tokenizer_open(&tok, "/nonexistent/x", &err), ST_NOT_FOUND);
     assert_non_null(strstr(err.text, "/nonexistent/x"));
     assert_null(tok);
