@@ -21,6 +21,7 @@ static const char usage[] =
     "  tokenize --tokenizer DIR_OR_FILE [--decode] text on stdin, token ids on stdout\n"
     "  dataset demo --tokens N --seed S            print the demo text\n"
     "  bench attention                             attention against a plain read\n"
+    "  eval --target DIR --text FILE --kv-format F what a KV format costs\n"
     "  synth --arch NAME --out DIR                 random weights of a known shape\n"
     "  convert DIR --out DIR                       PyTorch .bin files to safetensors\n"
     "  doctor [FILE] [--set key=value]...          what this machine offers a study\n"
@@ -60,6 +61,7 @@ static const struct {
     {"tokenize", command_tokenize},
     {"dataset", command_dataset},
     {"bench", command_bench},
+    {"eval", command_eval},
     {"synth", command_synth},
     {"convert", command_of_script},
     {"doctor", command_doctor},
@@ -71,7 +73,7 @@ static const struct {
     {"-h", command_help},
     {"--version", command_say_version},
 };
-enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 12 };
+enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 13 };
 
 int command_main(int argc, char **argv)
 {

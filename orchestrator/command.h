@@ -15,6 +15,7 @@ int command_generate(int argc, char **argv);
 int command_tokenize(int argc, char **argv);
 int command_dataset(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_eval(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_synth(int argc, char **argv);
 

@@ -30,6 +30,11 @@ int command_bench(int argc, char **argv)
     return become("bench", argv);
 }
 
+int command_eval(int argc, char **argv)
+{
+    return become("eval", argv);
+}
+
 int command_synth(int argc, char **argv)
 {
     return become("synth", argv);
