@@ -61,6 +61,7 @@ static inline bool npy_read_open(struct npy *out, FILE *f, const char *descr)
     if (out->data != NULL && fread(out->data, 1, n_bytes + 1, f) == n_bytes)
         return true;
     free(out->data);
+    out->data = NULL;
     return false;
 }
 
