@@ -15,13 +15,13 @@
 #include "common/rundir.h"
 #include "orchestrator/group_spawn.h"
 #include "orchestrator/janitor.h"
+#include "orchestrator/log_tail.h"
 
 enum {
     START_MS = 600000, /* a large checkpoint on a slow disk */
     TICK_MS = 500,
     GRACE_MS = 100, /* for all that die of one cause to be seen together */
-    QUIT_MS = 3000,
-    LAST_LINE = 160
+    QUIT_MS = 3000
 };
 
 struct group {
@@ -37,6 +37,7 @@ struct group {
     uint64_t n_requests;
     bool is_busy; /* a request is unanswered: QUIT would not be read soon */
     enum group_end end;
+    char log_tail[LOG_TAIL_BYTES];
 };
 
 bool group_has_died(const struct group *g, enum group_member member)
@@ -64,6 +65,17 @@ const char *group_log_dir(const struct group *g)
     return g->opt.log_dir != NULL ? g->opt.log_dir : rundir_path(g->dir);
 }
 
+const char *group_log_tail(const struct group *g)
+{
+    return g->log_tail;
+}
+
+/* Before a new start writes into the log. */
+static void keep_log_tail(struct group *g, int member)
+{
+    log_tail_read(g->proc[member].log_path, LOG_TAIL_LINES, g->log_tail, sizeof g->log_tail);
+}
+
 /* ---- deaths ---- */
 
 static bool any_has_ended(const struct group *g)
@@ -80,7 +92,8 @@ static bool any_has_ended(const struct group *g)
  * else the one that the others depend on. */
 static enum status report_dead(struct group *g, struct err *err)
 {
-    char how[GROUP_MEMBERS][96], line[LAST_LINE];
+    char how[GROUP_MEMBERS][96];
+    const char *line;
     int culprit = -1;
 
     usleep(GRACE_MS * 1000);
@@ -94,8 +107,9 @@ static enum status report_dead(struct group *g, struct err *err)
     }
     g->end = GROUP_DIED;
     CHECK(culprit >= 0);
-    group_last_line(g->proc[culprit].log_path, line, sizeof line);
-    return err_set(err, ST_CLOSED, "%s died: %s; its log is %s%s%s", group_names[culprit],
+    keep_log_tail(g, culprit);
+    line = log_tail_last(g->log_tail);
+    return err_set(err, ST_CLOSED, "%s died: %s; its log is %s%s%.160s", group_names[culprit],
                    how[culprit], g->proc[culprit].log_path, line[0] != '\0' ? ", which ends: " : "",
                    line);
 }
@@ -234,29 +248,13 @@ enum status group_open(struct group **out, const struct group_options *opt, stru
     return st == ST_OK ? start_missing(g, err) : st;
 }
 
-/* Files that a killed worker could not remove. */
-static void remove_sockets(struct group *g, bool store_too)
-{
-    static const char *const of_workers[] = {"pair", "pair-door"}, *const of_store[] = {"door",
-                                                                                        "store"};
-    char path[108];
-
-    for (int i = 0; i < 2; i++) {
-        rundir_socket(g->dir, of_workers[i], path);
-        unlink(path);
-        rundir_socket(g->dir, of_store[i], path);
-        if (store_too)
-            unlink(path);
-    }
-}
-
 enum status group_restart(struct group *g, bool store_too, struct err *err)
 {
     stop(g, GROUP_DRAFT, QUIT_MS);
     stop(g, GROUP_VERIFY, QUIT_MS);
     if (store_too)
         stop(g, GROUP_KVSTORE, QUIT_MS);
-    remove_sockets(g, g->proc[GROUP_KVSTORE].pid == 0);
+    group_spawn_clean(g->dir, g->proc[GROUP_KVSTORE].pid == 0);
     g->is_busy = false;
     return start_missing(g, err);
 }
@@ -322,6 +320,7 @@ static enum status refused(struct group *g, const struct group_call *call, const
     usleep(msg->error.status == ST_CLOSED ? GRACE_MS * 1000 : 0);
     if (any_has_ended(g))
         return report_dead(g, err);
+    keep_log_tail(g, (int)call->member);
     return err_set(err, is_known ? (enum status)msg->error.status : ST_CORRUPT, "%s: %s",
                    group_names[call->member], msg->error.words);
 }
@@ -376,10 +375,12 @@ enum status group_ask(struct group *g, const struct group_call *call, struct msg
         if (st == ST_TIMEOUT)
             st = ST_OK;
         if (!is_over && st == ST_OK && call->timeout_s > 0 &&
-            clock_seconds_since(begin) > call->timeout_s)
+            clock_seconds_since(begin) > call->timeout_s) {
+            keep_log_tail(g, (int)call->member);
             return err_set(err, ST_TIMEOUT, "%s has not answered %s in %g s; its log is %s", name,
                            msg_verb_name(call->request->verb), call->timeout_s,
                            g->proc[call->member].log_path);
+        }
     }
     return st;
 }

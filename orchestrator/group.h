@@ -52,6 +52,9 @@ const struct msg_ready *group_ready(const struct group *g, enum group_member mem
 /* False: it failed before there was a place for them. */
 bool group_has_logs(const struct group *g);
 const char *group_log_dir(const struct group *g);
+/* The last lines of the log of the process that the last failed call is laid
+ * to, as they were then; borrowed until the next call. */
+const char *group_log_tail(const struct group *g);
 
 struct group_call {
     enum group_member member;

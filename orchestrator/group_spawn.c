@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/mem.h"
 
-enum { MAX_WORDS = 40, TAIL_BYTES = 4096 };
+enum { MAX_WORDS = 40 };
 
 const char *const group_names[GROUP_MEMBERS] = {"kvstore", "verify", "draft"};
 
@@ -106,26 +107,17 @@ enum status group_spawn(struct proc *out, enum group_member member, const struct
     return st;
 }
 
-void group_last_line(const char *log_path, char *buf, size_t size)
+void group_spawn_clean(const struct rundir *dir, bool store_too)
 {
-    char tail[TAIL_BYTES + 1];
-    FILE *file = fopen(log_path, "re");
-    size_t n = 0;
-    char *line;
+    static const char *const of_workers[] = {"pair", "pair-door"}, *const of_store[] = {"door",
+                                                                                        "store"};
+    char path[108];
 
-    buf[0] = '\0';
-    if (file == NULL)
-        return;
-    if (fseek(file, -TAIL_BYTES, SEEK_END) != 0)
-        rewind(file);
-    n = fread(tail, 1, TAIL_BYTES, file);
-    fclose(file);
-    while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\0'))
-        n--;
-    tail[n] = '\0';
-    line = strrchr(tail, '\n');
-    snprintf(buf, size, "%s", line != NULL ? line + 1 : tail);
-    for (char *c = buf; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
+    for (int i = 0; i < 2; i++) {
+        rundir_socket(dir, of_workers[i], path);
+        unlink(path);
+        rundir_socket(dir, of_store[i], path);
+        if (store_too)
+            unlink(path);
+    }
 }

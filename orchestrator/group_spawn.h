@@ -6,6 +6,7 @@
 #define ORCHESTRATOR_GROUP_SPAWN_H
 
 #include "common/proc.h"
+#include "common/rundir.h"
 #include "orchestrator/group.h"
 
 extern const char *const group_names[GROUP_MEMBERS]; /* "kvstore", "verify", "draft" */
@@ -14,7 +15,7 @@ extern const char *const group_names[GROUP_MEMBERS]; /* "kvstore", "verify", "dr
 enum status group_spawn(struct proc *out, enum group_member member, const struct group_options *opt,
                         const char *run_dir, const char *log_dir, struct err *err);
 
-/* The last line of a log, cut to `size`; "" if there is none. */
-void group_last_line(const char *log_path, char *buf, size_t size);
+/* Removes the sockets that killed workers could not, and a killed store's. */
+void group_spawn_clean(const struct rundir *dir, bool store_too);
 
 #endif

@@ -43,8 +43,15 @@ void result_init(struct result *out, const struct trial *t, double prefill_s,
         memcpy(out->meas.token, meas->token, meas->n_tokens * sizeof *meas->token);
 }
 
+void result_set_log(struct result *r, const char *log)
+{
+    free(r->log);
+    r->log = log[0] != '\0' ? mem_strdup(log) : NULL;
+}
+
 void result_release(struct result *r)
 {
+    free(r->log);
     free(r->use);
     free(r->meas.token);
     *r = (struct result){.n_uses = 0};

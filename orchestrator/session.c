@@ -159,11 +159,11 @@ static void notice(struct session *s, const char *words)
         s->watch.notice(s->watch.self, words);
 }
 
-/* After a death or a hang. A store without a finished snapshot is started
- * afresh too, so that nothing half-written stays in its arena. */
-static enum status restart(struct session *s, const struct err *why, struct err *err)
+/* A store that has died, or has no finished snapshot, is started afresh too, so
+ * that nothing half-written stays in its arena. */
+static enum status restart(struct session *s, bool all, const struct err *why, struct err *err)
 {
-    bool store_too = group_has_died(s->group, GROUP_KVSTORE) || s->snapshot == 0;
+    bool store_too = all || group_has_died(s->group, GROUP_KVSTORE) || s->snapshot == 0;
     struct err words = {{0}};
     enum status st;
 
@@ -180,10 +180,11 @@ static enum status restart(struct session *s, const struct err *why, struct err 
     return st == ST_OK ? st : err_in(err, st, "starting again");
 }
 
-/* True if what failed with `st` may be tried once more. */
-static bool recover(struct session *s, enum status st, bool is_first, struct err *err)
+/* True if what failed with `st` may be tried once more: fresh processes run then. */
+static bool recover(struct session *s, enum status st, bool is_first, bool insists, struct err *err)
 {
     struct err again = {{0}};
+    bool is_refusal;
 
     if (st == ST_OK)
         return false;
@@ -191,14 +192,14 @@ static bool recover(struct session *s, enum status st, bool is_first, struct err
         s->is_over = s->is_stopped = true;
         return false;
     }
-    if (st != ST_TIMEOUT && group_end(s->group) != GROUP_DIED)
-        return false; /* a refusal: the processes are well */
-    if (restart(s, err, &again) != ST_OK) {
+    is_refusal = st != ST_TIMEOUT && group_end(s->group) != GROUP_DIED;
+    if (is_refusal && !(is_first && insists))
+        return false; /* the processes are well */
+    if (restart(s, is_refusal, err, &again) != ST_OK) {
         *err = again;
         return false;
     }
-    /* What took too long once would do so again. */
-    return is_first && st != ST_TIMEOUT;
+    return is_first && (insists || st != ST_TIMEOUT);
 }
 
 static void forget(struct session *s)
@@ -227,9 +228,9 @@ enum status session_prefill(struct session *s, const struct session_prompt *prom
     s->has_prompt = true;
     /* One stop signal ends it: nothing that was measured is lost. */
     st = give_verify(s, 1, err);
-    if (recover(s, st, true, err)) {
+    if (recover(s, st, true, prompt->insists, err)) {
         st = give_verify(s, 1, err);
-        (void)recover(s, st, false, err);
+        (void)recover(s, st, false, prompt->insists, err);
     }
     *seconds = s->prefill_s;
     return st;
@@ -244,9 +245,9 @@ enum status session_trial(struct session *s, const struct session_trial *call,
     CHECK(!s->is_over && s->has_prompt);
     s->n_seen = 0;
     st = try_trial(s, call, &answer, err);
-    if (recover(s, st, true, err)) {
+    if (recover(s, st, true, call->insists, err)) {
         st = try_trial(s, call, &answer, err);
-        (void)recover(s, st, false, err);
+        (void)recover(s, st, false, call->insists, err);
     }
     if (st == ST_OK)
         *out = answer.result; /* its tokens are the caller's now */

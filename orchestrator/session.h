@@ -3,7 +3,8 @@
  *
  * One prompt at a time. When a process dies, what is lost is started again,
  * the prompt is given again where needed (the store keeps its snapshot), and
- * the request is repeated once.
+ * the request is repeated once. Who insists gets that for every failure, after
+ * a refusal with a fresh store too.
  */
 #ifndef ORCHESTRATOR_SESSION_H
 #define ORCHESTRATOR_SESSION_H
@@ -25,6 +26,7 @@ struct session_prompt {
     uint32_t number;
     const int32_t *token; /* borrowed until the next prompt or session_close */
     uint32_t n_tokens;
+    bool insists; /* as in session_trial */
 };
 
 /* *out is set also on failure: session_close it in any case. */
@@ -41,6 +43,9 @@ struct session_trial {
     struct msg_trial *trial; /* snapshot and number are set here */
     double timeout_s;        /* 0: none */
     int stop_at;             /* how many stop signals end it */
+    /* Whatever fails is tried once more on fresh processes; else only what a
+     * death has ended: a refusal or a hang would come again. */
+    bool insists;
 };
 /* ST_OK: *out is the caller's (msg_result owns its tokens). Otherwise the trial
  * failed; with session_is_over() nothing more can run. */

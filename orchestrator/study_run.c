@@ -48,6 +48,8 @@ static enum status record(struct study_run *run, const struct trial *t, double p
     enum status st;
 
     result_init(r, t, prefill_s, meas, reason);
+    if (meas == NULL)
+        result_set_log(r, group_log_tail(session_group(run->session)));
     snprintf(r->document_name, sizeof r->document_name, "%s",
              prompt_source_name(run->source, t->document));
     if (meas != NULL)
@@ -77,7 +79,8 @@ static enum status one_trial(struct study_run *run, const struct trial *t, doubl
                              struct err *err)
 {
     struct msg_trial msg = matrix_message(t, 0);
-    struct session_trial call = {.trial = &msg, .timeout_s = run->e->timeout_s, .stop_at = 2};
+    struct session_trial call = {
+        .trial = &msg, .timeout_s = run->e->timeout_s, .stop_at = 2, .insists = true};
     struct msg_result meas = {0};
     struct err why = {{0}};
     enum status st;
@@ -138,8 +141,9 @@ static enum status one_prompt(struct study_run *run, uint32_t number, bool warm[
                               struct err *err)
 {
     const struct prompt *p = &run->matrix->prompt[number];
-    struct session_prompt prompt = {
-        number + 1, prompt_source_tokens(run->source, p->document, p->prefill), p->prefill};
+    struct session_prompt prompt = {number + 1,
+                                    prompt_source_tokens(run->source, p->document, p->prefill),
+                                    p->prefill, .insists = true};
     struct err why = {{0}};
     double prefill_s = 0;
     enum status st;

@@ -93,6 +93,7 @@ static void assert_same(const struct result *a, const struct result *b)
     assert_int_equal(a->seed, b->seed);
     assert_int_equal(a->ok, b->ok);
     assert_string_equal(a->reason, b->reason);
+    assert_string_equal(a->log != NULL ? a->log : "none", b->log != NULL ? b->log : "none");
     assert_close(a->prefill_s, b->prefill_s, 0);
     assert_true(setting_same(&a->setting, &b->setting));
     assert_int_equal(a->n_uses, b->n_uses);
@@ -149,6 +150,7 @@ static void every_field_survives_the_file(void **state)
     result_init(&good, &m->trial[m->n_trials - 1], 3.5, &meas, "words of an earlier wait");
     strcpy(good.document_name, "two, \"\xC3\xA9\"\\.txt");
     result_init(&bad, &m->trial[0], 3.5, NULL, "the draft worker\ndied \"early\"");
+    result_set_log(&bad, "one line\nand \"another\"");
     assert_int_equal(results_open(&f, path, e, &err), ST_OK);
     assert_int_equal(results_append(f, &good, &err), ST_OK);
     assert_int_equal(results_append(f, &bad, &err), ST_OK);

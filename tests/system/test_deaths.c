@@ -119,16 +119,42 @@ static void an_orchestrator_killed_while_it_starts_leaves_nothing(void **state)
     assert_true(program_is_gone(&p));
 }
 
-static void a_worker_that_hangs_fails_its_trial_only(void **state)
+static void a_worker_that_hangs_is_replaced_and_the_trial_repeated(void **state)
 {
     write_study("timeout_s: 3\n");
     start_and_reach_a_trial();
     assert_int_equal(kill(program_find(&p, "verify"), SIGSTOP), 0);
+    assert_int_equal(program_wait(&p, 60), 0);
+    assert_int_equal(count(program_output(&p), "verify has not answered TRIAL"), 1);
+    assert_int_equal(count(program_output(&p), "ms/token acc "), 2);
+    assert_true(program_is_gone(&p));
+}
+
+/* A limit that no trial keeps: each is tried twice, recorded, and the next one comes. */
+static void a_trial_that_fails_twice_is_recorded_with_its_log_and_the_next_one_runs(void **state)
+{
+    char file[128], line[8192];
+    uint32_t n_lines = 0;
+
+    write_study("timeout_s: 0.01\n");
+    program_start(&p, "run @/deaths.yaml --out @/run --set gen_len=400");
+    assert_true(program_find(&p, "verify") > 0);
     assert_int_equal(program_wait(&p, 60), 1);
-    assert_int_equal(count(program_output(&p), "failed: verify has not answered TRIAL"), 1);
-    assert_int_equal(count(program_output(&p), "ms/token acc "), 1);
+    assert_int_equal(count(program_output(&p), "starting the workers again"), 4);
+    assert_int_equal(count(program_output(&p), "failed: verify has not answered TRIAL"), 2);
+    assert_non_null(strstr(program_output(&p), "2 of 2 trials failed"));
     assert_true(program_has_file(&p, "run/summary.json"));
     assert_true(program_is_gone(&p));
+    snprintf(file, sizeof file, "%s/run/results.jsonl", p.dir);
+    FILE *results = fopen(file, "r");
+    assert_non_null(results);
+    while (fgets(line, sizeof line, results) != NULL) {
+        n_lines++;
+        assert_non_null(strstr(line, "\"status\":\"failed\""));
+        assert_non_null(strstr(line, "\"log\":\"20")); /* its lines begin with the date */
+    }
+    fclose(results);
+    assert_int_equal(n_lines, 2);
 }
 
 static void expect_one_trial_and_a_summary(void)
@@ -186,7 +212,8 @@ int main(void)
         CASE(a_killed_store_is_named_and_everything_started_again),
         CASE(a_killed_orchestrator_leaves_nothing),
         CASE(an_orchestrator_killed_while_it_starts_leaves_nothing),
-        CASE(a_worker_that_hangs_fails_its_trial_only),
+        CASE(a_worker_that_hangs_is_replaced_and_the_trial_repeated),
+        CASE(a_trial_that_fails_twice_is_recorded_with_its_log_and_the_next_one_runs),
         CASE(one_interrupt_finishes_the_trial_and_writes_the_summary),
         CASE(an_interrupt_at_the_start_of_a_trial_finishes_it_too),
         CASE(two_interrupts_stop_now),
