@@ -19,7 +19,7 @@ static const char usage[] =
     "  run FILE [--set key=value]... [--out DIR]   run a study, print its tables\n"
     "  generate --target DIR [options]             decode one prompt\n"
     "  tokenize --tokenizer DIR_OR_FILE [--decode] text on stdin, token ids on stdout\n"
-    "  dataset demo --tokens N --seed S            print the demo text\n"
+    "  dataset demo|PATH --tokens N [options]      the demo text; a study's prompt\n"
     "  bench attention                             attention against a plain read\n"
     "  eval --target DIR --text FILE --kv-format F what a KV format costs\n"
     "  synth --arch NAME --out DIR                 random weights of a known shape\n"

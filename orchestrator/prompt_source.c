@@ -187,11 +187,13 @@ static enum status read_dataset(struct prompt_source *s, const struct prompt_sou
 static enum status open_frame(struct prompt_source *s, const struct prompt_source_args *a,
                               struct err *err)
 {
+    const struct prompt_parts *parts = a->parts;
     struct prompt_template none;
     enum status st;
 
     prompt_template_init(&none);
-    st = prompt_frame_init(&s->frame, a->tok, a->use != NULL ? a->use : &none, a->chat, err);
+    st = prompt_frame_init(&s->frame, a->tok, parts != NULL ? &parts->use : &none,
+                           parts != NULL && parts->has_chat ? &parts->chat : NULL, err);
     prompt_template_release(&none);
     if (st == ST_OK && prompt_frame_tokens(&s->frame) >= s->n_tokens_min)
         st = err_set(err, ST_INVALID,

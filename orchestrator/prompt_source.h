@@ -14,18 +14,16 @@
 #include <stdint.h>
 
 #include "common/status.h"
-#include "text/chat_template.h"
-#include "text/prompt_template.h"
+#include "orchestrator/prompt_parts.h"
 #include "text/tokenizer.h"
 
 struct prompt_source; /* owns the ids */
 
 struct prompt_source_args {
-    const struct tokenizer *tok;       /* borrowed until prompt_source_close */
-    const struct prompt_template *use; /* around every document; NULL: none; for the call */
-    const struct chat_parts *chat;     /* NULL: no chat form; borrowed for the call */
-    const char *dataset;               /* "demo", a text file, a folder, a JSON Lines file */
-    const char *field;                 /* as in struct dataset_args */
+    const struct tokenizer *tok;      /* borrowed until prompt_source_close */
+    const struct prompt_parts *parts; /* around every document; NULL: none; for the call */
+    const char *dataset;              /* "demo", a text file, a folder, a JSON Lines file */
+    const char *field;                /* as in struct dataset_args */
     bool skip_short; /* pass over documents of folders and JSON Lines that are too short */
     uint32_t n_documents;
     uint64_t document_seed;

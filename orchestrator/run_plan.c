@@ -2,38 +2,15 @@
 
 #include <string.h>
 
-static enum status read_template(struct prompt_template *out, const struct experiment *e,
-                                 struct err *err)
-{
-    if (e->template_file != NULL)
-        return prompt_template_read(out, e->template_file, err);
-    return prompt_template_choose(out, e->template_word != NULL ? e->template_word : "none", err);
-}
-
-/* Empty parts where the study does not ask for the chat form. */
-static enum status read_chat(struct chat_parts *out, const struct run_plan *p, struct err *err)
-{
-    struct chat_template *chat = NULL;
-    enum status st;
-
-    if (!p->e->chat)
-        return ST_OK;
-    st = chat_template_open(&chat, p->e->target, err);
-    if (st == ST_OK)
-        st = chat_template_render(chat, p->tok, NULL, out, err);
-    chat_template_close(chat);
-    return st == ST_OK ? st : err_in(err, st, "chat: true");
-}
-
 static enum status read_prompts(struct run_plan *p, struct err *err)
 {
     const struct experiment *e = p->e;
     const struct prompt *prompt = p->matrix->prompt; /* ascending prefill */
-    struct prompt_template template;
-    struct chat_parts chat;
+    const struct prompt_words words = {e->template_word, e->template_file,
+                                       e->chat ? e->target : NULL};
+    struct prompt_parts parts;
     const struct prompt_source_args args = {.tok = p->tok,
-                                            .use = &template,
-                                            .chat = e->chat ? &chat : NULL,
+                                            .parts = &parts,
                                             .dataset = e->dataset,
                                             .field = e->dataset_field,
                                             .skip_short = e->skip_short,
@@ -41,17 +18,11 @@ static enum status read_prompts(struct run_plan *p, struct err *err)
                                             .document_seed = e->document_seed,
                                             .n_tokens_min = prompt[0].prefill,
                                             .n_tokens = prompt[p->matrix->n_prompts - 1].prefill};
-    enum status st;
+    enum status st = prompt_parts_read(&parts, &words, p->tok, err);
 
-    prompt_template_init(&template);
-    chat_parts_init(&chat);
-    st = read_template(&template, e, err);
-    if (st == ST_OK)
-        st = read_chat(&chat, p, err);
     if (st == ST_OK)
         st = prompt_source_open(&p->source, &args, err);
-    chat_parts_release(&chat);
-    prompt_template_release(&template);
+    prompt_parts_release(&parts);
     if (st == ST_OK && (uint32_t)prompt_source_largest(p->source) >= p->shape.n_vocab)
         st = err_set(err, ST_INVALID,
                      "%s: its tokenizer gives token %d and its vocabulary is %u: it is of another "

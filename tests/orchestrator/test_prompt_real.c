@@ -10,7 +10,7 @@ static const char *const tokenizers[] = {"tokenizers/llama2/tokenizer.model",
 
 struct world {
     struct tokenizer *tok;
-    struct prompt_template use;
+    struct prompt_parts parts;
     char novel[512];
 };
 
@@ -23,13 +23,13 @@ static void open_world(struct world *w, const char *name)
     assert_non_null(test_data_path(w->novel, sizeof w->novel, "text/pg1399.txt"));
     if (tokenizer_open(&w->tok, path, &err) != ST_OK)
         fail_msg("%s: %s", name, err.text);
-    prompt_template_init(&w->use);
-    assert_int_equal(prompt_template_choose(&w->use, "summarize", &err), ST_OK);
+    prompt_template_init(&w->parts.use);
+    assert_int_equal(prompt_template_choose(&w->parts.use, "summarize", &err), ST_OK);
 }
 
 static void close_world(struct world *w)
 {
-    prompt_template_release(&w->use);
+    prompt_template_release(&w->parts.use);
     tokenizer_close(w->tok);
 }
 
@@ -39,7 +39,7 @@ static struct prompt_source *open_source(const struct world *w, const char *data
     struct prompt_source *s = NULL;
     struct err err = {{0}};
     const struct prompt_source_args args = {.tok = w->tok,
-                                            .use = &w->use,
+                                            .parts = &w->parts,
                                             .dataset = dataset,
                                             .n_documents = 1,
                                             .n_tokens = n_tokens,
@@ -55,7 +55,7 @@ static uint32_t check(struct world *w, struct prompt_source *s, const char *text
 {
     const int32_t *id = prompt_source_tokens(s, 0, n);
     bool has_bos = tokenizer_bos(w->tok) >= 0 && id[0] == tokenizer_bos(w->tok);
-    size_t n_before = w->use.before.n, n_after = w->use.after.n, n_same = 0, n_inner;
+    size_t n_before = w->parts.use.before.n, n_after = w->parts.use.after.n, n_same = 0, n_inner;
     struct text_buf out;
     struct err err = {{0}};
     text_buf_init(&out);
@@ -63,8 +63,8 @@ static uint32_t check(struct world *w, struct prompt_source *s, const char *text
     assert_int_equal(tokenizer_decode(w->tok, id, n, &out, &err), ST_OK);
     assert_true(out.n > n_before + n_after);
     n_inner = out.n - n_before - n_after;
-    assert_memory_equal(out.data, w->use.before.data, n_before);
-    assert_memory_equal(out.data + out.n - n_after, w->use.after.data, n_after);
+    assert_memory_equal(out.data, w->parts.use.before.data, n_before);
+    assert_memory_equal(out.data + out.n - n_after, w->parts.use.after.data, n_after);
     while (n_same < n_inner && out.data[n_before + n_same] == text[n_same])
         n_same++;
     assert_true(n_inner - n_same <= 4);

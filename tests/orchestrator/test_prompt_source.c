@@ -120,13 +120,14 @@ static void the_instruction_survives_at_every_length(void **state)
 {
     char *text = story(400, "");
     char *path = text_files_write("s.txt", text);
-    struct prompt_template t;
+    struct prompt_parts parts = {.has_chat = false};
     struct err err = {{0}};
-    prompt_template_init(&t);
-    assert_int_equal(prompt_template_parse(&t, "t", "Read: {document}\nNow retell it.", 32, &err),
-                     ST_OK);
+    prompt_template_init(&parts.use);
+    assert_int_equal(
+        prompt_template_parse(&parts.use, "t", "Read: {document}\nNow retell it.", 32, &err),
+        ST_OK);
     struct prompt_source *s = open_source(&(struct prompt_source_args){.tok = tok,
-                                                                       .use = &t,
+                                                                       .parts = &parts,
                                                                        .dataset = path,
                                                                        .n_documents = 1,
                                                                        .n_tokens = 900,
@@ -149,7 +150,7 @@ static void the_instruction_survives_at_every_length(void **state)
         free(spelled);
     }
     prompt_source_close(s);
-    prompt_template_release(&t);
+    prompt_template_release(&parts.use);
     free(path);
     free(text);
 }
@@ -258,12 +259,12 @@ static void json_lines_run_out_with_the_numbers(void **state)
 
 static void a_prefill_without_room_beside_the_instruction_is_refused(void **state)
 {
-    struct prompt_template t;
+    struct prompt_parts parts = {.has_chat = false};
     struct err err = {{0}};
-    prompt_template_init(&t);
-    assert_int_equal(prompt_template_choose(&t, "summarize", &err), ST_OK);
+    prompt_template_init(&parts.use);
+    assert_int_equal(prompt_template_choose(&parts.use, "summarize", &err), ST_OK);
     struct prompt_source_args args = {.tok = tok,
-                                      .use = &t,
+                                      .parts = &parts,
                                       .dataset = "demo",
                                       .n_documents = 1,
                                       .n_tokens = 400,
@@ -271,25 +272,23 @@ static void a_prefill_without_room_beside_the_instruction_is_refused(void **stat
     refuse(&args, "a prefill of 10 leaves no room for a document: ");
     args.n_tokens_min = 400;
     prompt_source_close(open_source(&args));
-    prompt_template_release(&t);
+    prompt_template_release(&parts.use);
 }
 
 static void a_chat_form_stands_outermost_and_brings_its_own_bos(void **state)
 {
-    struct prompt_template t;
-    struct chat_parts chat;
+    struct prompt_parts parts = {.has_chat = true};
     struct err err = {{0}};
     const int32_t before[] = {tokenizer_bos(tok), 70, 71}, after[] = {72, 73};
-    chat_parts_init(&chat);
+    chat_parts_init(&parts.chat);
     for (size_t i = 0; i < 3; i++)
-        token_list_push(&chat.before, before[i]);
+        token_list_push(&parts.chat.before, before[i]);
     for (size_t i = 0; i < 2; i++)
-        token_list_push(&chat.after, after[i]);
-    prompt_template_init(&t);
-    assert_int_equal(prompt_template_choose(&t, "continue", &err), ST_OK);
+        token_list_push(&parts.chat.after, after[i]);
+    prompt_template_init(&parts.use);
+    assert_int_equal(prompt_template_choose(&parts.use, "continue", &err), ST_OK);
     struct prompt_source *s = open_source(&(struct prompt_source_args){.tok = tok,
-                                                                       .use = &t,
-                                                                       .chat = &chat,
+                                                                       .parts = &parts,
                                                                        .dataset = "demo",
                                                                        .n_documents = 1,
                                                                        .document_seed = 1,
@@ -301,8 +300,8 @@ static void a_chat_form_stands_outermost_and_brings_its_own_bos(void **state)
     assert_memory_equal(spelled, "Below is the beginning of a text.", 33);
     free(spelled);
     prompt_source_close(s);
-    prompt_template_release(&t);
-    chat_parts_release(&chat);
+    prompt_template_release(&parts.use);
+    chat_parts_release(&parts.chat);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
  * exit status, and that commands give what they say.
  */
 #include <ctype.h>
+#include <sys/stat.h>
 
 #include "tests/system/program.h"
 #include "tests/test_helpers.h"
@@ -58,8 +59,14 @@ static void missing_words_are_named(void **state)
     expect_line("run @/none.yaml", 1, "none.yaml");
     expect_line("generate", 2, "--target is missing");
     expect_line("tokenize", 2, "--tokenizer is missing");
+    expect_line("generate --target x --system y", 2, "--system is for --chat");
     expect_line("dataset demo", 2, "--tokens is missing");
-    expect_line("dataset foo --tokens 3", 2, "'foo' is no dataset");
+    expect_line("dataset --tokens 3", 2, "which dataset is missing");
+    expect_line("dataset foo --tokens 3", 2, "--target is missing");
+    expect_line("dataset demo --tokens 3 --chat", 2, "--target is missing");
+    expect_line("dataset foo --tokens 3 --target t --field a..b", 2, "--field is 'a..b'");
+    expect_line("dataset foo --tokens 3 --target t --template none --template-file f", 2,
+                "one of them would be right");
     expect_line("dataset demo --tokens 0", 2, "is not within");
 }
 
@@ -129,6 +136,33 @@ static void a_demo_text_has_its_tokens_and_a_longer_one_begins_with_it(void **st
     free(shorter);
 }
 
+/* The demo target counts; its special token stands in the file as text. */
+static void a_prompt_of_a_study_is_printed_as_it_will_be(void **state)
+{
+    char words[2048], text[4096] = "";
+
+    for (int i = 0; i < 40; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "Visitor %d <s> came at noon. ",
+                 i);
+    assert_true(program_write(&p, "a.jsonl", "{\"text\": \"Too short.\"}\n{\"text\": 3}\n"));
+    assert_true(program_write(&p, "story.txt", text));
+    assert_true(program_write(&p, "ask.txt", "Read this. {document} Now retell it."));
+    snprintf(words, sizeof words,
+             "dataset @/story.txt --tokens 100 --template-file %s/ask.txt --target "
+             "%s/experiments/demo/target",
+             p.dir, TEST_SOURCE_DIR);
+    expect(words, 0, "document 1 of 1: byte 0, 100 tokens, xxh3-64:");
+    assert_non_null(strstr(program_output(&p), "Read this. Visitor 0 <s> came at noon."));
+    assert_non_null(strstr(program_output(&p), " Now retell it."));
+    strcat(words, " --ids");
+    expect(words, 0, "\n0 "); /* BOS */
+    snprintf(words, sizeof words,
+             "dataset @/a.jsonl --tokens 50 --target %s/experiments/demo/target", TEST_SOURCE_DIR);
+    expect_line(words, 1, "a.jsonl:1: document 1 of 1 has ");
+    strcat(words, " --skip-short");
+    expect_line(words, 1, "a.jsonl:2: field \"text\" is a number; a text in quotes would be right");
+}
+
 static void write_study(const char *more)
 {
     char text[2048];
@@ -181,6 +215,36 @@ static void a_run_leaves_all_its_files_and_no_process(void **state)
         "run/logs/draft.log", "run/logs/verify.log", "run/logs/kvstore.log"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         assert_true(program_has_file(&p, files[i]));
+}
+
+/* Two files of a folder inside an instruction, a third that is too short. */
+static void a_study_of_a_folder_reports_each_document(void **state)
+{
+    char text[8192] = "", words[2048];
+
+    if (!has_data)
+        skip();
+    for (int i = 0; i < 100; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "One day Lily went to the park with visitor %d. ", i);
+    write_study("template: {file: ask.txt}\nskip_short: true\n");
+    assert_true(program_write(&p, "ask.txt", "Read this. {document}\n\nNow retell it."));
+    snprintf(words, sizeof words, "%s/books", p.dir);
+    assert_int_equal(mkdir(words, 0700), 0);
+    assert_true(program_write(&p, "books/a.txt", text));
+    assert_true(program_write(&p, "books/b.txt", "Too short."));
+    assert_true(program_write(&p, "books/c.txt", text + 1000));
+    snprintf(words, sizeof words,
+             "run @/small.yaml --out @/run --set dataset=%s/books "
+             "--set documents=2",
+             p.dir);
+    expect(words, 0, "books, 2 documents; 1 too short, passed over");
+    assert_non_null(strstr(program_output(&p), "By document (2 documents; 1 too short, passed"));
+    assert_non_null(strstr(program_output(&p), "1 = a.txt, 2 = c.txt"));
+    assert_true(program_await(&p, "run/results.jsonl", "\"document_name\":\"c.txt\"", 1));
+    assert_true(program_await(&p, "run/manifest.json", "\"skipped\": 1", 1));
+    assert_true(program_await(&p, "run/manifest.json", "\"token_hash\": \"xxh3-64:", 1));
+    assert_true(program_await(&p, "run/summary.csv", ",2,\"c.txt\",1,0,0,", 1));
 }
 
 /* The array behind "tokens" in the object that is printed. */
@@ -245,6 +309,8 @@ int main(void)
         CASE(out_of_range_options_are_refused),
         CASE(help_is_the_scripts_help),
         CASE(a_demo_text_has_its_tokens_and_a_longer_one_begins_with_it),
+        CASE(a_prompt_of_a_study_is_printed_as_it_will_be),
+        CASE(a_study_of_a_folder_reports_each_document),
         CASE(what_cannot_run_is_refused_before_anything_starts),
         CASE(a_run_leaves_all_its_files_and_no_process),
         CASE(generate_gives_the_baselines_tokens_with_every_method),
