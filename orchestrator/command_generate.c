@@ -11,10 +11,10 @@
 #include "orchestrator/command.h"
 #include "orchestrator/generate_json.h"
 #include "orchestrator/generate_options.h"
+#include "orchestrator/generate_prompt.h"
 #include "orchestrator/memory_plan.h"
 #include "orchestrator/saved_logs.h"
 #include "orchestrator/session.h"
-#include "text/prompt.h"
 #include "text/token_stream.h"
 
 static const char program[] = "mspeckv generate";
@@ -36,27 +36,6 @@ struct generate {
 };
 
 /* ---- before anything runs ---- */
-
-static enum status encode_prompt(struct generate *g, struct err *err)
-{
-    struct text_buf text;
-    enum status st = ST_OK;
-
-    text_buf_init(&text);
-    if (g->opt.prompt_file != NULL)
-        st = prompt_read(&text, g->opt.prompt_file, err);
-    if (g->opt.prompt != NULL)
-        text_buf_add(&text, g->opt.prompt, strlen(g->opt.prompt));
-    if (tokenizer_bos(g->tok) >= 0)
-        token_list_push(&g->prompt, tokenizer_bos(g->tok));
-    if (st == ST_OK && text.n > 0) {
-        st = tokenizer_encode(g->tok, text.data, text.n, &g->prompt, err);
-        if (st != ST_OK)
-            st = err_in(err, st, "the prompt");
-    }
-    text_buf_release(&text);
-    return st;
-}
 
 static enum status check_prompt(struct generate *g, struct err *err)
 {
@@ -206,12 +185,12 @@ static enum status print_end(struct generate *g, struct err *err)
 
 static enum status prepare(struct generate *g, struct err *err)
 {
-    enum status st = tokenizer_open(&g->tok, g->opt.target, err);
+    enum status st = tokenizer_open_split(&g->tok, g->opt.target, g->opt.pattern, err);
 
     if (st == ST_OK)
         st = target_shape_read(&g->shape, g->opt.target, err);
     if (st == ST_OK)
-        st = encode_prompt(g, err);
+        st = generate_prompt_encode(&g->prompt, &g->opt, g->tok, err);
     if (st == ST_OK)
         st = check_prompt(g, err);
     if (st == ST_OK)

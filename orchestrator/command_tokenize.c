@@ -78,7 +78,7 @@ static enum status decode(const struct tokenizer *tok, struct text_buf *text, st
 
 int command_tokenize(int argc, char **argv)
 {
-    const char *path = NULL;
+    const char *path = NULL, *pattern = NULL;
     bool decodes = false;
     const struct arg_spec spec[] = {
         {.name = "tokenizer",
@@ -86,6 +86,11 @@ int command_tokenize(int argc, char **argv)
          .out = &path,
          .value = "PATH",
          .help = "directory or file of the tokenizer (required)"},
+        {.name = "pattern",
+         .kind = ARG_STRING,
+         .out = &pattern,
+         .value = "REGEX",
+         .help = "how text is split, for tiktoken ranks unknown"},
         {.name = "decode",
          .kind = ARG_FLAG,
          .out = &decodes,
@@ -98,7 +103,7 @@ int command_tokenize(int argc, char **argv)
     enum status st = args_parse(spec, n_spec, argc, argv, NULL, &err);
 
     if (st == ST_CLOSED) {
-        args_help(stdout, program, "--tokenizer DIR_OR_FILE [--decode]", spec, n_spec);
+        args_help(stdout, program, "--tokenizer DIR_OR_FILE [options]", spec, n_spec);
         return EXIT_DONE;
     }
     if (st == ST_OK && path == NULL)
@@ -106,7 +111,7 @@ int command_tokenize(int argc, char **argv)
     if (st != ST_OK)
         return exit_report(program, EXIT_USAGE, st, &err);
     text_buf_init(&text);
-    st = tokenizer_open(&tok, path, &err);
+    st = tokenizer_open_split(&tok, path, pattern, &err);
     if (st == ST_OK)
         st = read_stdin(&text, &err);
     if (st == ST_OK)

@@ -68,6 +68,12 @@ static void fill_inputs(struct table *t, struct generate_options *o, struct word
              "baseline");
     add_text(t, "prompt", &o->prompt, "TEXT", "the prompt; BOS alone without one");
     add_text(t, "prompt-file", &o->prompt_file, "FILE", "the prompt, from a text file");
+    add(t, (struct arg_spec){.name = "chat",
+                             .kind = ARG_FLAG,
+                             .out = &o->chat,
+                             .help = "ask it as the target's chat template does"});
+    add_text(t, "system", &o->system, "TEXT", "with --chat: the system text; else the template's");
+    add_text(t, "pattern", &o->pattern, "REGEX", "how text is split, for tiktoken ranks unknown");
     add_text(t, "prefill", &w->prefill, "N", "keep the first N tokens of the prompt, BOS counted");
     add_count(t, "gen-len", &o->gen_len, "gen_len", "tokens to generate");
     add(t, (struct arg_spec){.name = "ignore-eos",
@@ -175,6 +181,8 @@ static enum status check(const struct generate_options *o, struct err *err)
         return err_set(err, ST_INVALID, "--target is missing: a checkpoint directory");
     if (o->prompt != NULL && o->prompt_file != NULL)
         return err_set(err, ST_INVALID, "--prompt and --prompt-file exclude each other");
+    if (o->system != NULL && !o->chat)
+        return err_set(err, ST_INVALID, "--system is for --chat");
     if (o->method != METHOD_BASELINE && o->draft == NULL)
         return err_set(err, ST_INVALID, "method %s needs --draft DIR", method_name(o->method));
     return ST_OK;

@@ -10,14 +10,15 @@
 /* Strings borrow argv. -1: not given. */
 struct generate_options {
     const char *target, *draft;
-    const char *prompt, *prompt_file;
+    const char *prompt, *prompt_file, *system;
+    const char *pattern; /* of tiktoken ranks that are not known */
     enum method method;
     int64_t prefill, budget, on_chip, resident_layers;
     int64_t gen_len, gamma, gamma_draft, chunk, seed, threads;
     double temperature, top_p, link_gbps;
     uint32_t kv_format;
     int acceptance; /* enum acceptance */
-    bool ignore_eos, json;
+    bool ignore_eos, json, chat;
     const char *logits, *log_dir;
 };
 
