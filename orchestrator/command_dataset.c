@@ -121,7 +121,7 @@ static enum status print_prompt(const struct options *opt, const struct tokenize
 
 static enum status prompt_of_study(const struct options *opt, struct err *err)
 {
-    struct prompt_parts parts = {.has_chat = false};
+    struct prompt_parts parts = {.chat = NULL};
     struct prompt_source_args args = {.parts = &parts,
                                       .dataset = opt->dataset,
                                       .field = opt->field,

@@ -1,5 +1,7 @@
 #include "orchestrator/prompt_frame.h"
 
+#include <string.h>
+
 #include "common/mem.h"
 #include "text/token_stream.h"
 
@@ -41,55 +43,68 @@ static void push_all(struct token_list *out, const int32_t *id, uint32_t n)
         token_list_push(out, id[i]);
 }
 
-/* BOS, or what the chat form opens with; the text behind it stands at `place`. */
-static void open_before(struct prompt_frame *frame, const struct chat_parts *chat)
+static enum status encode_plain(const struct tokenizer *tok, struct plain_text text,
+                                struct token_list *out, struct err *err)
 {
-    int32_t bos = tokenizer_bos(frame->tok);
-
-    frame->place = TEXT_AT_START;
-    if (chat == NULL) {
-        if (bos >= 0)
-            token_list_push(&frame->before, bos);
-        return;
-    }
-    push_all(&frame->before, chat->before.id, chat->before.n);
-    if (frame->before.n > 0)
-        frame->place = tokenizer_is_special(frame->tok, frame->before.id[frame->before.n - 1])
-                           ? TEXT_AFTER_TOKEN
-                           : TEXT_WITHIN;
-}
-
-static enum status encode(const struct tokenizer *tok, const struct plain_text *text,
-                          struct token_list *out, struct err *err)
-{
-    return text->n > 0 ? tokenizer_encode_plain(tok, text, out, err) : ST_OK;
+    return text.n > 0 ? tokenizer_encode_plain(tok, &text, out, err) : ST_OK;
 }
 
 enum status prompt_frame_encode(const struct prompt_frame *frame, const char *text, size_t n_bytes,
                                 struct token_list *out, struct err *err)
 {
-    return encode(frame->tok, &(struct plain_text){text, n_bytes, frame->place}, out, err);
+    const struct chat_prompt first = {.user = text, .n_user = n_bytes};
+
+    if (frame->chat != NULL && n_bytes > 0)
+        return chat_template_encode_user(frame->chat, frame->tok, &first, out, err);
+    return encode_plain(frame->tok, (struct plain_text){text, n_bytes, frame->place}, out, err);
+}
+
+/* Bytes of the text without the white space at its end, which a chat form may
+ * drop though a document follows. */
+static size_t body_bytes(const struct text_buf *text)
+{
+    size_t n = text->n;
+
+    while (n > 0 && strchr(" \t\r\n", text->data[n - 1]) != NULL && text->data[n - 1] != '\0')
+        n--;
+    return n;
+}
+
+/* The instruction in front; what follows it stands within a text. */
+static enum status encode_before(struct prompt_frame *frame, const struct text_buf *text,
+                                 struct err *err)
+{
+    size_t n = frame->chat != NULL ? body_bytes(text) : text->n;
+    enum status st;
+
+    if (text->n == 0)
+        return ST_OK;
+    st = prompt_frame_encode(frame, text->data, n, &frame->before, err);
+    frame->chat = NULL;
+    frame->place = TEXT_WITHIN;
+    if (st == ST_OK)
+        st = prompt_frame_encode(frame, text->data + n, text->n - n, &frame->before, err);
+    return st;
 }
 
 enum status prompt_frame_init(struct prompt_frame *frame, const struct tokenizer *tok,
-                              const struct prompt_template *t, const struct chat_parts *chat,
-                              struct err *err)
+                              const struct prompt_parts *parts, struct err *err)
 {
+    const struct text_buf *after = &parts->use.after;
+    int32_t bos = tokenizer_bos(tok);
     enum status st;
 
-    *frame = (struct prompt_frame){.tok = tok};
+    *frame = (struct prompt_frame){.tok = tok, .chat = parts->chat, .place = TEXT_AT_START};
     token_list_init(&frame->before);
     token_list_init(&frame->after);
-    open_before(frame, chat);
-    st = encode(tok, &(struct plain_text){t->before.data, t->before.n, frame->place},
-                &frame->before, err);
-    if (t->before.n > 0)
-        frame->place = TEXT_WITHIN;
+    if (parts->chat == NULL && bos >= 0)
+        token_list_push(&frame->before, bos);
+    push_all(&frame->before, parts->around.before.id, parts->around.before.n);
+    st = encode_before(frame, &parts->use.before, err);
     if (st == ST_OK)
-        st = encode(tok, &(struct plain_text){t->after.data, t->after.n, TEXT_WITHIN},
-                    &frame->after, err);
-    if (st == ST_OK && chat != NULL)
-        push_all(&frame->after, chat->after.id, chat->after.n);
+        st = encode_plain(tok, (struct plain_text){after->data, after->n, TEXT_WITHIN},
+                          &frame->after, err);
+    push_all(&frame->after, parts->around.after.id, parts->around.after.n);
     if (st == ST_OK)
         st = find_filler(frame, err);
     if (st == ST_OK)

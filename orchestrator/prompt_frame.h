@@ -14,24 +14,24 @@
 #define ORCHESTRATOR_PROMPT_FRAME_H
 
 #include "common/status.h"
-#include "text/chat_template.h"
-#include "text/prompt_template.h"
+#include "orchestrator/prompt_parts.h"
 #include "text/tokenizer.h"
 
 struct prompt_frame {
     const struct tokenizer *tok; /* borrowed until prompt_frame_release */
     struct token_list before;    /* owned */
     struct token_list after;     /* owned */
-    enum text_place place;       /* where the document stands, for its encoding */
-    int32_t filler;              /* a line break, or a blank */
+    /* Non-NULL: the document is the first text of the user's turn, and the chat
+     * form says how that is encoded. Borrowed until the last prompt_frame_encode. */
+    const struct chat_template *chat;
+    enum text_place place; /* otherwise: where the document stands */
+    int32_t filler;        /* a line break, or a blank */
 };
 
-/* `t` and `chat` are borrowed for the call; `chat` NULL: no chat form.
- * ST_INVALID: what encoding gives; a tokenizer without a token for a line break
- * or a blank. */
+/* `parts` are borrowed until the last prompt_frame_encode. ST_INVALID: what
+ * encoding gives; a tokenizer without a token for a line break or a blank. */
 enum status prompt_frame_init(struct prompt_frame *frame, const struct tokenizer *tok,
-                              const struct prompt_template *t, const struct chat_parts *chat,
-                              struct err *err);
+                              const struct prompt_parts *parts, struct err *err);
 void prompt_frame_release(struct prompt_frame *frame); /* a zeroed one is fine */
 
 uint32_t prompt_frame_tokens(const struct prompt_frame *frame); /* without a document */

@@ -9,34 +9,26 @@ static enum status read_template(struct prompt_template *out, const struct promp
                                   err);
 }
 
-static enum status read_chat(struct chat_parts *out, const char *dir, const struct tokenizer *tok,
-                             struct err *err)
-{
-    struct chat_template *chat = NULL;
-    enum status st = chat_template_open(&chat, dir, err);
-
-    if (st == ST_OK)
-        st = chat_template_render(chat, tok, NULL, out, err);
-    chat_template_close(chat);
-    return st == ST_OK ? st : err_in(err, st, "chat form");
-}
-
 enum status prompt_parts_read(struct prompt_parts *out, const struct prompt_words *words,
                               const struct tokenizer *tok, struct err *err)
 {
     enum status st;
 
-    *out = (struct prompt_parts){.has_chat = words->chat_dir != NULL};
+    *out = (struct prompt_parts){.chat = NULL};
     prompt_template_init(&out->use);
-    chat_parts_init(&out->chat);
+    chat_parts_init(&out->around);
     st = read_template(&out->use, words, err);
-    if (st == ST_OK && out->has_chat)
-        st = read_chat(&out->chat, words->chat_dir, tok, err);
-    return st;
+    if (st != ST_OK || words->chat_dir == NULL)
+        return st;
+    st = chat_template_open(&out->chat, words->chat_dir, err);
+    if (st == ST_OK)
+        st = chat_template_render(out->chat, tok, NULL, &out->around, err);
+    return st == ST_OK ? st : err_in(err, st, "chat form");
 }
 
 void prompt_parts_release(struct prompt_parts *parts)
 {
-    chat_parts_release(&parts->chat);
+    chat_parts_release(&parts->around);
+    chat_template_close(parts->chat);
     prompt_template_release(&parts->use);
 }

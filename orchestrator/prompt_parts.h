@@ -5,8 +5,6 @@
 #ifndef ORCHESTRATOR_PROMPT_PARTS_H
 #define ORCHESTRATOR_PROMPT_PARTS_H
 
-#include <stdbool.h>
-
 #include "common/status.h"
 #include "text/chat_template.h"
 #include "text/prompt_template.h"
@@ -19,8 +17,8 @@ struct prompt_words {
 
 struct prompt_parts {
     struct prompt_template use;
-    struct chat_parts chat;
-    bool has_chat;
+    struct chat_template *chat; /* NULL: no chat form; owned */
+    struct chat_parts around;   /* of the chat form */
 };
 
 /* Fills *out; prompt_parts_release it in any case. Errors as prompt_template.h

@@ -187,14 +187,9 @@ static enum status read_dataset(struct prompt_source *s, const struct prompt_sou
 static enum status open_frame(struct prompt_source *s, const struct prompt_source_args *a,
                               struct err *err)
 {
-    const struct prompt_parts *parts = a->parts;
-    struct prompt_template none;
-    enum status st;
+    struct prompt_parts none = {.chat = NULL};
+    enum status st = prompt_frame_init(&s->frame, a->tok, a->parts != NULL ? a->parts : &none, err);
 
-    prompt_template_init(&none);
-    st = prompt_frame_init(&s->frame, a->tok, parts != NULL ? &parts->use : &none,
-                           parts != NULL && parts->has_chat ? &parts->chat : NULL, err);
-    prompt_template_release(&none);
     if (st == ST_OK && prompt_frame_tokens(&s->frame) >= s->n_tokens_min)
         st = err_set(err, ST_INVALID,
                      "a prefill of %u leaves no room for a document: %u tokens stand around it; "

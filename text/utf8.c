@@ -122,13 +122,21 @@ size_t utf8_last(const char *s, size_t n)
     return at;
 }
 
+/* False for characters that steer a terminal, or that hide or turn around what
+ * stands beside them. */
+static bool is_shown(uint32_t code)
+{
+    return code >= 0x20 && (code < 0x7F || code > 0x9F) && (code < 0x200B || code > 0x200F) &&
+           (code < 0x2028 || code > 0x202E) && (code < 0x2060 || code > 0x206F) && code != 0xFEFF;
+}
+
 const char *utf8_show(char *out, const char *s, size_t n)
 {
     size_t w = 0;
 
     for (size_t i = 0; i < n;) {
         size_t len = utf8_len(s + i, n - i);
-        bool plain = len > 1 || (len == 1 && (unsigned char)s[i] >= 0x20 && s[i] != 0x7F);
+        bool plain = len > 0 && is_shown(utf8_code(s + i, len));
 
         if (w + 8 > UTF8_SHOW_BYTES) { /* room for one more and the dots */
             memcpy(out + w, "...", 3);

@@ -33,8 +33,8 @@ bool utf8_is_word(uint32_t code);
 size_t utf8_last(const char *s, size_t n);
 
 #define UTF8_SHOW_BYTES 64
-/* Writes s into out[UTF8_SHOW_BYTES] with control characters and ill-formed
- * bytes as \xNN, cut with "..." where it is long. Returns out. */
+/* Writes s into out[UTF8_SHOW_BYTES] with control characters, invisible
+ * ones and ill-formed bytes as \xNN, cut with "..." where it is long. Returns out. */
 const char *utf8_show(char *out, const char *s, size_t n);
 
 #endif

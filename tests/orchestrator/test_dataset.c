@@ -89,20 +89,23 @@ static void a_folder_gives_its_text_files_by_name(void **state)
     free(text_files_write("books/b.txt", "second"));
     free(text_files_write("books/a.txt", "first"));
     free(text_files_write("books/c\x1b[31m.txt", "third"));
+    free(text_files_write("books/d\xE2\x80\xAE\xC2\x9B\xC3\xA9.txt", "fourth"));
     free(text_files_write("books/notes.md", "not one"));
     free(text_files_write("books/.hidden.txt", "not one"));
     struct dataset *d = open_dataset(folder, NULL, 2);
     expect_next(d, "first", "a.txt");
     expect_next(d, "second", "b.txt");
     expect_next(d, "third", "c\\x1B[31m.txt");
+    /* a sign that turns the rest around, a control of two bytes, one that is shown */
+    expect_next(d, "fourth", "d\\xE2\\x80\\xAE\\xC2\\x9B\xC3\xA9.txt");
     expect_end(d);
 
-    struct dataset_args args = {folder, NULL, 4};
+    struct dataset_args args = {folder, NULL, 5};
     struct err err = {{0}};
     d = NULL;
     assert_int_equal(dataset_open(&d, &args, &err), ST_INVALID);
     assert_null(d);
-    assert_non_null(strstr(err.text, "3 text files (*.txt) for 4 documents; one file for each "
+    assert_non_null(strstr(err.text, "4 text files (*.txt) for 5 documents; one file for each "
                                      "document, or fewer documents, would be right"));
     free(text_files_write("books/b.txt", "bad \xFF"));
     d = open_dataset(folder, NULL, 2);

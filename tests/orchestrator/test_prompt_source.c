@@ -120,7 +120,7 @@ static void the_instruction_survives_at_every_length(void **state)
 {
     char *text = story(400, "");
     char *path = text_files_write("s.txt", text);
-    struct prompt_parts parts = {.has_chat = false};
+    struct prompt_parts parts = {.chat = NULL};
     struct err err = {{0}};
     prompt_template_init(&parts.use);
     assert_int_equal(
@@ -259,7 +259,7 @@ static void json_lines_run_out_with_the_numbers(void **state)
 
 static void a_prefill_without_room_beside_the_instruction_is_refused(void **state)
 {
-    struct prompt_parts parts = {.has_chat = false};
+    struct prompt_parts parts = {.chat = NULL};
     struct err err = {{0}};
     prompt_template_init(&parts.use);
     assert_int_equal(prompt_template_choose(&parts.use, "summarize", &err), ST_OK);
@@ -275,35 +275,6 @@ static void a_prefill_without_room_beside_the_instruction_is_refused(void **stat
     prompt_template_release(&parts.use);
 }
 
-static void a_chat_form_stands_outermost_and_brings_its_own_bos(void **state)
-{
-    struct prompt_parts parts = {.has_chat = true};
-    struct err err = {{0}};
-    const int32_t before[] = {tokenizer_bos(tok), 70, 71}, after[] = {72, 73};
-    chat_parts_init(&parts.chat);
-    for (size_t i = 0; i < 3; i++)
-        token_list_push(&parts.chat.before, before[i]);
-    for (size_t i = 0; i < 2; i++)
-        token_list_push(&parts.chat.after, after[i]);
-    prompt_template_init(&parts.use);
-    assert_int_equal(prompt_template_choose(&parts.use, "continue", &err), ST_OK);
-    struct prompt_source *s = open_source(&(struct prompt_source_args){.tok = tok,
-                                                                       .parts = &parts,
-                                                                       .dataset = "demo",
-                                                                       .n_documents = 1,
-                                                                       .document_seed = 1,
-                                                                       .n_tokens = 300});
-    const int32_t *id = prompt_source_tokens(s, 0, 300);
-    assert_memory_equal(id, before, sizeof before);
-    assert_memory_equal(id + 298, after, sizeof after);
-    char *spelled = spell(id + 3, 295);
-    assert_memory_equal(spelled, "Below is the beginning of a text.", 33);
-    free(spelled);
-    prompt_source_close(s);
-    prompt_template_release(&parts.use);
-    chat_parts_release(&parts.chat);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,7 +286,6 @@ int main(void)
         cmocka_unit_test(a_short_document_is_refused_with_numbers_or_passed_over),
         cmocka_unit_test(json_lines_run_out_with_the_numbers),
         cmocka_unit_test(a_prefill_without_room_beside_the_instruction_is_refused),
-        cmocka_unit_test(a_chat_form_stands_outermost_and_brings_its_own_bos),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
