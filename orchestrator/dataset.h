@@ -44,7 +44,7 @@ struct dataset_document {
     char name[DATASET_NAME_BYTES];
 };
 
-/* `args` is borrowed until dataset_close. ST_NOT_FOUND, ST_IO, or ST_INVALID:
+/* The texts of `args` are borrowed until dataset_close. ST_NOT_FOUND, ST_IO, or ST_INVALID:
  * no file or folder, a folder with fewer text files than documents. */
 enum status dataset_open(struct dataset **out, const struct dataset_args *args, struct err *err);
 void dataset_close(struct dataset *d); /* NULL is fine */

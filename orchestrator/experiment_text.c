@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "orchestrator/dataset.h"
 #include "orchestrator/experiment_parts.h"
 #include "orchestrator/json_line.h"
 #include "orchestrator/yaml_value.h"
@@ -48,7 +49,7 @@ static enum status read_lines(struct experiment *e, const struct yaml_node *node
     e->dataset = experiment_resolve(e, path, text);
     if (field != NULL)
         return read_field(e, field, err);
-    e->dataset_field = mem_strdup("text");
+    e->dataset_field = mem_strdup(DATASET_FIELD);
     return ST_OK;
 }
 
