@@ -12,12 +12,15 @@ enum { WIDTH = 80, INDENT = 11 };
 static void print_text(FILE *to, const struct run_heading *h)
 {
     const struct experiment *e = h->e;
+    enum dataset_kind kind = dataset_kind_of(e->dataset, e->dataset_field);
     uint32_t n_skipped = prompt_source_skipped(h->source);
     bool has_template = e->template_word != NULL && strcmp(e->template_word, "none") != 0;
 
-    fprintf(to, "dataset    %s, %u document%s", e->dataset, e->n_documents,
-            e->n_documents == 1 ? "" : "s");
-    if (dataset_kind_of(e->dataset, e->dataset_field) == DATASET_DEMO)
+    fprintf(to, "dataset    %s", e->dataset);
+    if (kind == DATASET_JSONL)
+        fprintf(to, ", field %s", e->dataset_field != NULL ? e->dataset_field : DATASET_FIELD);
+    fprintf(to, ", %u document%s", e->n_documents, e->n_documents == 1 ? "" : "s");
+    if (kind == DATASET_DEMO)
         fprintf(to, ", document seed %" PRIu64, e->document_seed);
     if (n_skipped > 0)
         fprintf(to, "; %u too short, passed over", n_skipped);
