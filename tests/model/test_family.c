@@ -155,6 +155,39 @@ static void absurd_windows_are_refused(void **state)
            "max_window_layers");
 }
 
+/* What the configs of published checkpoints say, in their own spelling. */
+static void published_configs_are_read(void **state)
+{
+    struct model_config cfg =
+        accept("{" LLAMA ",\"max_position_embeddings\":131072,\"rope_scaling\":{\"factor\":32.0,"
+               "\"original_max_position_embeddings\":4096,\"type\":\"yarn\",\"finetuned\":true},"
+               "\"pretraining_tp\":1,\"torch_dtype\":\"bfloat16\",\"use_cache\":true,"
+               "\"auto_map\":{\"AutoConfig\":\"configuration_llama.LlamaConfig\"}}");
+
+    assert_true(cfg.rope.kind == ROPE_YARN && cfg.rope.theta == 10000 && cfg.rope.factor == 32);
+    assert_true(cfg.rope.original == 4096 && cfg.max_positions == 131072);
+
+    cfg = accept("{" LLAMA ",\"vocab_size\":128256,\"max_position_embeddings\":131072,"
+                 "\"eos_token_id\":[128001,128008,128009],\"bos_token_id\":128000,"
+                 "\"rope_theta\":500000.0,\"rope_scaling\":{\"factor\":8.0,\"low_freq_factor\":1.0,"
+                 "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192,"
+                 "\"rope_type\":\"llama3\"}}");
+    assert_true(cfg.rope.kind == ROPE_LLAMA3 && cfg.rope.theta == 500000);
+    assert_true(cfg.n_eos == 3 && cfg.eos[2] == 128009 && cfg.bos == 128000);
+
+    cfg = accept("{" QWEN2 ",\"sliding_window\":131072,\"use_sliding_window\":false,"
+                 "\"max_window_layers\":28,\"rope_theta\":1000000.0,\"use_mrope\":false,"
+                 "\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,"
+                 "\"original_max_position_embeddings\":32768}}");
+    assert_true(cfg.rope.kind == ROPE_YARN && cfg.rope.theta == 1e6 && cfg.qkv_bias);
+    assert_int_equal(model_config_window(&cfg, 4), 0);
+
+    cfg = accept("{" QWEN3 ",\"head_dim\":128,\"tie_word_embeddings\":true,\"sliding_window\":null,"
+                 "\"use_sliding_window\":false,\"attention_bias\":false,\"rope_scaling\":null,"
+                 "\"rope_theta\":1000000}");
+    assert_true(cfg.qk_norm && cfg.tied && cfg.head_dim == 128 && !cfg.qkv_bias);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -164,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_window_of_qwen_has_to_be_turned_on),
         cmocka_unit_test(layer_types_say_which_layers_slide),
         cmocka_unit_test(layer_types_that_cannot_be_are_refused),
+        cmocka_unit_test(published_configs_are_read),
         cmocka_unit_test(absurd_windows_are_refused),
     };
 

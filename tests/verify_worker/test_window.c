@@ -35,7 +35,8 @@ static struct rig rig;
 
 static void open_rig(int kind, const char *draft, const char *kv_base)
 {
-    struct rig_options opt = {.target = target[kind].path, .draft = draft, .kv_base = kv_base};
+    struct rig_options opt = {
+        .target = target[kind].path, .draft = draft, .kv_base = kv_base, .arena_bytes = "67108864"};
 
     OK(rig_open(&rig, &opt, &err));
 }
