@@ -59,7 +59,7 @@ static enum status read_metaspace(struct decode_rules *rules, const json_t *node
     size_t n;
     enum status st = json_parts_string(node, "replacement", &mark, &n, err);
 
-    if (st == ST_OK && (utf8_len(mark, n) != n || rules->space != NULL))
+    if (st == ST_OK && (n == 0 || utf8_len(mark, n) != n || rules->space != NULL))
         st = err_set(err, ST_CORRUPT, "replacement is not one character, or not the only one");
     if (st == ST_OK && scheme == NULL)
         st = json_parts_bool(node, "add_prefix_space", true, &drop, err);

@@ -111,7 +111,7 @@ static enum status read_metaspace(struct pretok *pretok, const json_t *node, str
     bool prepend, only_first, split;
     enum status st = json_parts_string(node, "replacement", &mark, &n, err);
 
-    if (st == ST_OK && utf8_len(mark, n) != n)
+    if (st == ST_OK && (n == 0 || utf8_len(mark, n) != n))
         st = err_set(err, ST_CORRUPT, "replacement is not one character");
     if (st == ST_OK)
         st = prefix_scheme(node, &prepend, &only_first, err);

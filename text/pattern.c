@@ -19,7 +19,7 @@
 /* Limits hold per starting point; many cheap ones can still add up to a square.
  * So the thread's own time is measured too: patterns in use need some 0.1 us
  * per byte, a hundred times less than what is allowed. */
-#define GRACE_NS    2000000000
+#define GRACE_NS    1000000000
 #define NS_PER_BYTE 10000
 
 struct pattern {
