@@ -96,6 +96,7 @@ def write_safetensors(path, archive):
             view = archive.tensors[name]
             for piece in tensor_bytes.pieces(view, archive.storage(view), archive.is_big_endian):
                 out.write(piece)
+            archive.forget()
         out.flush()
         os.fsync(out.fileno())
 

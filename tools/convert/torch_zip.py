@@ -124,3 +124,7 @@ class TorchZip:
                               "the file is damaged")
             self.checked.add(view.storage.key)
         return data[:view.storage.n_bytes]
+
+    def forget(self):
+        """Gives the memory of what was read back to the system; the file stays mapped."""
+        self.map.madvise(mmap.MADV_DONTNEED)

@@ -14,7 +14,7 @@ enum { QUANTILES = 1 << 16 };
 
 #define DEVIATION 0.02
 
-/* Tables of both deviations and the one, as bits of the dtype. */
+/* One table for each deviation, of values in the dtype. */
 struct weight_source {
     enum weight_dtype dtype;
     uint64_t seed;
