@@ -3,8 +3,11 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
+#include "orchestrator/analysis.h"
 #include "orchestrator/document_table.h"
 #include "orchestrator/heading.h"
 #include "orchestrator/sheet.h"
@@ -240,6 +243,27 @@ static void notes(const struct sheet *p)
                     method_name(p->study->method[i]), sweep);
 }
 
+/* What the tables above say, in sentences. */
+static void paragraph(const struct sheet *p)
+{
+    struct analysis a;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *to = open_memstream(&text, &n);
+
+    CHECK(to != NULL);
+    analysis_init(&a, p->s, p->index);
+    for (uint32_t i = 0; i < a.n; i++)
+        fprintf(to, "%s%s", i > 0 ? " " : "", a.sentence[i]);
+    analysis_release(&a);
+    CHECK(fclose(to) == 0);
+    if (n > 0) {
+        fputc('\n', p->to);
+        sheet_wrap(p->to, text);
+    }
+    free(text);
+}
+
 static void study_tables(const struct sheet *p)
 {
     enum method reference = p->study->reference;
@@ -258,6 +282,7 @@ static void study_tables(const struct sheet *p)
     round_table(p);
     ledger_table(p);
     notes(p);
+    paragraph(p);
 }
 
 void tables_print(FILE *to, const struct summary *s)
