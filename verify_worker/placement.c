@@ -19,6 +19,7 @@ struct placement {
     uint32_t n_layers, first_offloaded, n_sealed;
     struct layer *layer;
     void *const **host_table; /* [n_layers], for the staging ring */
+    uint32_t *first_page;     /* [n_layers] that passes still read */
     uint64_t seq, lease;      /* 0 without layers below on_chip */
     void *scratch;            /* device, one sealed page on its way to the store */
     struct staging *ring;     /* NULL where nothing is streamed */
@@ -113,6 +114,7 @@ static enum status open_ring(struct placement *p, struct err *err)
     for (uint32_t l = 0; l < p->n_layers; l++)
         p->host_table[l] = p->layer[l].host;
     args.host_page = (void *const *const *)p->host_table;
+    args.first_page = p->first_page;
     return staging_open(&p->ring, &args, err);
 }
 
@@ -141,6 +143,7 @@ enum status placement_open(struct placement **out, const struct placement_args *
     CHECK(p->first_offloaded <= p->n_layers && p->n_sealed <= args->max_pages);
     p->layer = mem_array(p->n_layers, sizeof *p->layer);
     p->host_table = mem_array(p->n_layers, sizeof *p->host_table);
+    p->first_page = mem_array(p->n_layers, sizeof *p->first_page);
     p->staged = mem_array(args->max_pages, sizeof *p->staged);
     p->copied_before = device_copy_bytes(args->dev);
     describe_layers(p);
@@ -184,6 +187,7 @@ void placement_close(struct placement *p)
     device_free(p->args.dev, p->scratch);
     free(p->layer);
     free(p->host_table);
+    free(p->first_page);
     free(p->staged);
     free(p);
 }
@@ -241,10 +245,17 @@ enum status placement_seal(struct placement *p, const void *const *tail, struct 
     return ST_OK;
 }
 
+void placement_pass_over(struct placement *p, uint32_t layer, uint32_t first_page)
+{
+    CHECK(layer < p->n_layers && first_page >= p->first_page[layer]);
+    p->first_page[layer] = first_page;
+}
+
 enum status placement_take(struct placement *p, uint32_t layer, uint32_t n_pages,
                            const void *const **pages, struct err *err)
 {
     size_t bytes = page_bytes(p, layer);
+    uint32_t first = p->first_page[layer] < n_pages ? p->first_page[layer] : n_pages;
     uint8_t *mem;
     enum status st;
 
@@ -253,14 +264,14 @@ enum status placement_take(struct placement *p, uint32_t layer, uint32_t n_pages
     if (!is_offloaded(p, layer))
         return ST_OK;
     if (p->ring == NULL) {
-        p->in_place_bytes += n_pages * bytes;
+        p->in_place_bytes += (n_pages - first) * bytes;
         return ST_OK;
     }
     st = staging_take(p->ring, layer, n_pages, &mem, err);
     if (st != ST_OK)
         return err_in(err, st, "streaming layer %u", layer);
     for (uint32_t i = 0; i < n_pages; i++)
-        p->staged[i] = mem + i * bytes;
+        p->staged[i] = i < first ? NULL : mem + i * bytes;
     *pages = p->staged;
     return ST_OK;
 }

@@ -40,6 +40,10 @@ enum kv_format placement_format(const struct placement *p, uint32_t layer);
  * the device. All layers of the column are committed to the store together. */
 enum status placement_seal(struct placement *p, const void *const *tail, struct err *err);
 
+/* From now on pages of `layer` before first_page are not read by passes, and
+ * are not streamed: takes give NULL for them. It may only grow. */
+void placement_pass_over(struct placement *p, uint32_t layer, uint32_t first_page);
+
 /* Pages 0 .. n_pages-1 of `layer` as device addresses for one attention call:
  * between take and give of a streamed layer nothing else may be taken. */
 enum status placement_take(struct placement *p, uint32_t layer, uint32_t n_pages,

@@ -8,7 +8,7 @@
 struct slot {
     uint8_t *mem;     /* device, [max_pages] pages */
     uint32_t layer;   /* index among the offloaded layers */
-    uint32_t n_pages; /* copied or on their way */
+    uint32_t n_pages; /* up to here copied or on their way */
     uint64_t ticket;
     bool busy; /* assigned to `layer` */
 };
@@ -85,6 +85,8 @@ static enum status start_next(struct staging *s, uint32_t n_pages, struct err *e
 
     slot->layer = (uint32_t)(s->n_started % s->args.n_layers);
     slot->n_pages = 0;
+    if (s->args.first_page != NULL)
+        slot->n_pages = s->args.first_page[s->args.first_layer + slot->layer];
     slot->busy = true;
     s->n_started++;
     return copy_pages(s, slot, n_pages, err);

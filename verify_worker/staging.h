@@ -22,6 +22,8 @@ struct staging_args {
     uint32_t max_pages;
     size_t page_bytes;
     void *const *const *host_page; /* [layer][page]: address in the arena, borrows until close */
+    const uint32_t *first_page;    /* [layer]: pages before it are not copied; may only grow.
+                                    * NULL: none. Borrows until close */
 };
 
 enum status staging_open(struct staging **out, const struct staging_args *args, struct err *err);
@@ -32,8 +34,9 @@ void staging_close(struct staging *s);
  * pass reads may be named. Starts the first copies. */
 enum status staging_ahead(struct staging *s, uint32_t n_pages, struct err *err);
 
-/* Pages 0 .. n_pages-1 of `layer` on the device, contiguous; waits for them and
- * copies what is missing. Layers must come in cyclic order. */
+/* Pages 0 .. n_pages-1 of `layer` on the device, contiguous, what lies before
+ * first_page undefined; waits for them and copies what is missing. Layers must
+ * come in cyclic order. */
 enum status staging_take(struct staging *s, uint32_t layer, uint32_t n_pages, uint8_t **pages,
                          struct err *err);
 /* The layer's slot is free for the next layer of the cycle. */

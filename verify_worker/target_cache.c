@@ -66,6 +66,15 @@ static enum status fill_tail(struct target_cache *c, const struct snapshot *s, s
     return st;
 }
 
+/* No later pass reads what lies before the window of a row behind `end`. */
+static void pass_over_pages(struct target_cache *c)
+{
+    for (uint32_t l = 0; l < c->cfg->n_layers; l++) {
+        uint32_t first = attention_first(c->end + 1, model_config_window(c->cfg, l));
+        placement_pass_over(c->placement, l, first / PAGE_TOKENS);
+    }
+}
+
 enum status target_cache_open(struct target_cache **out, struct device *dev, struct model *model,
                               struct placement *placement, const struct snapshot *snapshot,
                               uint32_t max_tokens, struct err *err)
@@ -90,6 +99,7 @@ enum status target_cache_open(struct target_cache **out, struct device *dev, str
     if (st == ST_OK)
         st = device_alloc(dev, DEVICE_KV_TAIL, target_cache_tail_bytes(c), &mem, err);
     c->tail = mem;
+    pass_over_pages(c);
     if (st == ST_OK)
         st = fill_tail(c, snapshot, err);
     if (st != ST_OK) {
@@ -192,6 +202,7 @@ enum status target_cache_accept(struct target_cache *c, uint32_t n_tokens, struc
 
     CHECK(n_tokens <= c->n_rows);
     c->end += n_tokens;
+    pass_over_pages(c);
     while (st == ST_OK && placement_n_sealed(c->placement) < c->end / PAGE_TOKENS) {
         uint32_t page = placement_n_sealed(c->placement);
         for (uint32_t l = 0; l < c->cfg->n_layers; l++)

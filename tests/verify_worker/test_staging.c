@@ -43,13 +43,19 @@ static void seal_page(void)
     n_sealed++;
 }
 
-static struct staging *open_ring(struct device *dev, uint32_t n_slots)
+static struct staging *open_ring_from(struct device *dev, uint32_t n_slots,
+                                      const uint32_t *first_page)
 {
-    struct staging_args args = {dev, n_slots, FIRST, N_LAYERS, MAX_PAGES, PAGE, table};
+    struct staging_args args = {dev, n_slots, FIRST, N_LAYERS, MAX_PAGES, PAGE, table, first_page};
     struct staging *ring = NULL;
 
     assert_int_equal(staging_open(&ring, &args, NULL), ST_OK);
     return ring;
+}
+
+static struct staging *open_ring(struct device *dev, uint32_t n_slots)
+{
+    return open_ring_from(dev, n_slots, NULL);
 }
 
 static void take_all(struct staging *ring, uint32_t n_pages)
@@ -126,6 +132,32 @@ static void what_ran_ahead_is_not_carried_again(void **state)
     device_close(dev);
 }
 
+static void pages_that_are_passed_over_are_not_copied(void **state)
+{
+    uint32_t first[FIRST + N_LAYERS] = {0}, n_copied = 0;
+    struct device *dev = open_device(50);
+    struct staging *ring;
+
+    reset_arena();
+    for (int i = 0; i < 6; i++)
+        seal_page();
+    ring = open_ring_from(dev, 2, first);
+    for (uint32_t pass = 0; pass < 8; pass++) {
+        first[FIRST] = pass; /* at last behind all there is */
+        first[FIRST + 1] = pass / 2;
+        for (uint32_t l = 0; l < N_LAYERS; l++) {
+            uint8_t *pages = NULL;
+            assert_int_equal(staging_take(ring, FIRST + l, 6, &pages, NULL), ST_OK);
+            for (uint32_t p = first[FIRST + l]; p < 6; p++, n_copied++)
+                assert_int_equal(pages[p * PAGE + 77], 1 + l * 16 + p);
+            assert_int_equal(staging_give(ring, FIRST + l, NULL), ST_OK);
+        }
+        assert_int_equal(device_copy_bytes(dev), n_copied * PAGE);
+    }
+    staging_close(ring);
+    device_close(dev);
+}
+
 static void a_paced_link_is_waited_for_only_where_nothing_ran_ahead(void **state)
 {
     const double gbps = 0.004; /* a page takes 1 ms */
@@ -154,6 +186,7 @@ int main(void)
         cmocka_unit_test(every_pass_sees_every_sealed_page_of_every_layer),
         cmocka_unit_test(nothing_is_copied_before_it_may_be),
         cmocka_unit_test(what_ran_ahead_is_not_carried_again),
+        cmocka_unit_test(pages_that_are_passed_over_are_not_copied),
         cmocka_unit_test(a_paced_link_is_waited_for_only_where_nothing_ran_ahead),
     };
 

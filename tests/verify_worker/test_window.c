@@ -5,6 +5,7 @@
  */
 #include "tests/model/tiny_checkpoint.h"
 
+#include "kernels/kv_format.h"
 #include "tests/model/flat_cache.h"
 #include "tests/system/rig.h"
 
@@ -18,6 +19,7 @@ static const struct kind {
     {{.architecture = "MistralForCausalLM", .window = 100}, {1, 60, 127, 128, 190, 330}},
     {{.architecture = "MistralForCausalLM", .window = 129}, {90, 129, 256, 321}},
     {{.architecture = "MistralForCausalLM", .window = 1040}, {1025, MAX_PROMPT - GEN}},
+    {{.architecture = "MistralForCausalLM", .window = 300}, {700}},
     {{.architecture = "Qwen3ForCausalLM", .window = 20, .tied = true}, {19, 120, 257}},
 };
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
@@ -193,6 +195,42 @@ static void a_middle_level_whose_budget_covers_the_window_is_always_right(void *
     rig_close(&rig);
 }
 
+/* A window of 300 tokens lies on at most 4 pages, two of which are the tail's. */
+static void a_link_carries_the_pages_of_the_window_only(void **state)
+{
+    enum { KIND = 3, PROMPT = 700 };
+    struct rig_options opt = {.target = target[KIND].path,
+                              .draft = other.path,
+                              .link_gbps = "2.0",
+                              .arena_bytes = "67108864"};
+    size_t page = kv_page_bytes(KV_F16, (struct kv_shape){TINY_KV_HEADS, TINY_HEAD_DIM});
+    struct msg_trial trial = trial_of(PROMPT, 0);
+    struct msg_result alone, have;
+    uint32_t passes;
+
+    open_rig(KIND, other.path, "f16");
+    OK(rig_prefill(&rig, PROMPT, prompt_token, PROMPT, &trial.snapshot, &err));
+    run(&trial, &alone);
+    assert_true(alone.link_bytes > 0);
+    assert_true(alone.link_bytes <= page * 2 * TINY_LAYERS * GEN);
+    rig_close(&rig);
+
+    OK(rig_open(&rig, &opt, &err));
+    OK(rig_prefill(&rig, PROMPT, prompt_token, PROMPT, &trial.snapshot, &err));
+    for (uint32_t method = METHOD_BASELINE; method <= METHOD_MSPECKV; method++) {
+        trial.method = method;
+        run(&trial, &have);
+        assert_memory_equal(alone.token, have.token, GEN * sizeof *have.token);
+        assert_true(have.link_bytes > 0);
+        /* One pass more may have run ahead. */
+        passes = have.rounds > 0 ? have.rounds : GEN;
+        assert_true(have.link_bytes <= page * 2 * TINY_LAYERS * (passes + 1));
+        free(have.token);
+    }
+    free(alone.token);
+    rig_close(&rig);
+}
+
 static void write_checkpoint(const struct temp_dir *dir, const struct tiny *like, uint64_t seed)
 {
     struct tiny tiny = *like;
@@ -229,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_baseline_gives_the_models_own_tokens),
         cmocka_unit_test(every_method_gives_the_baselines_tokens),
+        cmocka_unit_test(a_link_carries_the_pages_of_the_window_only),
         cmocka_unit_test(a_middle_level_whose_budget_covers_the_window_is_always_right),
     };
 
