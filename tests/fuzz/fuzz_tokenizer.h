@@ -8,6 +8,7 @@
 
 #include "common/mem.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,6 +17,7 @@ static inline void fuzz_tokenizer_use(const char *bytes, size_t n)
 {
     static const char text[] = "  Once the <s>a\xC3\xA9 e\xCC\x81<u> 12345\r\n\xE2\x96\x81 "
                                "\xF0\x9F\x99\x82\t<|end|>'s abcabc\0x ";
+    static const struct plain_text plain = {text, sizeof text - 1, TEXT_WITHIN};
     struct tokenizer *tok = NULL;
     struct token_list list;
     struct text_buf back;
@@ -34,6 +36,11 @@ static inline void fuzz_tokenizer_use(const char *bytes, size_t n)
         CHECK(tokenizer_decode(tok, list.id, list.n, &back, &err) == ST_OK);
         CHECK(utf8_check(back.data, back.n, &bad));
     }
+    list.n = 0;
+    if (tokenizer_encode_plain(tok, &plain, &list, &err) == ST_OK)
+        for (uint32_t i = 0; i < list.n; i++)
+            CHECK(vocab_at(&tok->model.vocab, list.id[i]) != NULL &&
+                  (list.id[i] == tok->model.unknown || !tokenizer_is_special(tok, list.id[i])));
     text_buf_release(&back);
     token_list_release(&list);
     tokenizer_close(tok);

@@ -269,19 +269,13 @@ static void templates_that_are_not_known_are_refused_by_what_is_strange(void **s
         {"[INST] and [/INST] in a sentence", "what stands around [INST]"},
         {"'[INST] ' '[INST]' '[/INST]'", "what stands around [INST]"},
         {"'[INST]'", "what stands around [INST]"},
-        {"{% set system_message = 'no end "
-         "<|im_start|>assistant\\n<|im_end|>\\n<|im_start|>system\n",
-         ""},
     };
     struct temp_dir dir = temp_dir_make();
 
-    for (size_t i = 0; i + 1 < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         write_config(&dir, json_string(cases[i].source));
         expect_refused(&dir, ST_UNSUPPORTED, cases[i].part);
     }
-    /* The last has no closing quote: it opens, and has no default. */
-    write_config(&dir, json_string(cases[sizeof cases / sizeof cases[0] - 1].source));
-    chat_template_close(open_chat(&dir));
     temp_dir_remove(&dir);
 }
 
