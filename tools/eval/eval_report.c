@@ -25,17 +25,48 @@ static double relative_error(struct fidelity_mean excess)
     return exp(excess.mean) * excess.error;
 }
 
+struct error_text {
+    char text[32];
+};
+
+/* "-" where one batch is all there is. */
+static struct error_text fixed(double x, int digits)
+{
+    struct error_text t = {"-"};
+
+    if (isfinite(x))
+        snprintf(t.text, sizeof t.text, "%.*f", digits, x);
+    return t;
+}
+
+static struct error_text scientific(double x)
+{
+    struct error_text t = {"-"};
+
+    if (isfinite(x))
+        snprintf(t.text, sizeof t.text, "%.1e", x);
+    return t;
+}
+
 static void print_line(FILE *to, const struct eval_line *l)
 {
-    fprintf(to, "%-5s %9.6g  %+9.5f ± %-7.5f  %8.2e ± %7.1e  %8.2e  %6.2f ± %4.2f\n",
+    fprintf(to, "%-5s %8.6g  %+9.5f ± %-7s  %8.2e ± %-7s  %8.2e  %6.2f ± %s\n",
             kv_format_ops(l->format)->name, exp(l->nll.mean), 100 * relative(l->excess),
-            100 * relative_error(l->excess), l->kl.mean, l->kl.error, l->kl_p99,
-            100 * l->same_top.mean, 100 * l->same_top.error);
+            fixed(100 * relative_error(l->excess), 5).text, l->kl.mean,
+            scientific(l->kl.error).text, l->kl_p99, 100 * l->same_top.mean,
+            fixed(100 * l->same_top.error, 2).text);
+}
+
+/* A window shorter than a batch is one. */
+static uint32_t batch_tokens(const struct eval_result *r)
+{
+    return r->n_scored < EVAL_BATCH_TOKENS ? r->n_scored : EVAL_BATCH_TOKENS;
 }
 
 void eval_report_print(FILE *to, const struct eval_options *opt, const struct eval_result *r)
 {
-    fprintf(to, "%s on %s\n", opt->target, r->device);
+    fprintf(to, "%s%s on %s\n", opt->target, r->random_weights ? " (random weights)" : "",
+            r->device);
     if (r->n_text == 0)
         fprintf(to, "demo texts from seed %lld: ", (long long)opt->demo_seed);
     else
@@ -45,12 +76,16 @@ void eval_report_print(FILE *to, const struct eval_options *opt, const struct ev
             EVAL_PASS_ROWS, 100 * r->sealed_share);
     if (opt->turn != EVAL_TURN_NONE)
         fprintf(to, "K of every format turned after RoPE: %s\n", TURN[opt->turn]);
-    fprintf(to, "f16 KV: perplexity %.6g ± %.2g over %u tokens\n", exp(r->ref_nll.mean),
-            exp(r->ref_nll.mean) * r->ref_nll.error, r->n_windows * r->n_scored);
-    fprintf(to, "± standard error by batch means, %u batches of %d tokens or more\n\n",
-            r->n_batches, EVAL_BATCH_TOKENS);
-    fprintf(to, "%-5s %9s  %19s  %18s  %8s  %13s\n", "KV", "ppl", "against f16, %",
-            "KL(f16 || KV), nats", "KL p99", "same top-1, %");
+    fprintf(to, "f16 KV: perplexity %.6g ± %s over %u tokens\n", exp(r->ref_nll.mean),
+            fixed(exp(r->ref_nll.mean) * r->ref_nll.error, 3).text, r->n_windows * r->n_scored);
+    if (r->n_batches > 1)
+        fprintf(to, "± standard error by batch means, %u batches of %u tokens or more\n\n",
+                r->n_batches, batch_tokens(r));
+    else
+        fprintf(to, "± -: one batch tells no error; more windows or %d tokens would\n\n",
+                2 * EVAL_BATCH_TOKENS);
+    fprintf(to, "%-5s %8s  %19s  %18s  %8s  %13s\n", "KV", "ppl", "against f16, %",
+            "KL(f16||KV), nats", "KL p99", "same top-1, %");
     for (uint32_t i = 0; i < opt->n_formats; i++)
         print_line(to, &r->line[i]);
     fprintf(to, "\n");
@@ -93,15 +128,16 @@ static json_t *result_json(const struct eval_options *opt, const struct eval_res
     for (uint32_t i = 0; i < opt->n_formats; i++)
         CHECK(json_array_append_new(lines, line_json(&r->line[i])) == 0);
     return json_pack(
-        "{s:i, s:s, s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:i, s:f, s:s, s:I, s:i, s:o, s:o}",
-        "eval_version", 1, "target", opt->target, "text", opt->text, "demo_seed",
-        is_demo ? json_integer(opt->demo_seed) : json_null(), "device", r->device, "text_tokens",
-        is_demo ? json_null() : json_integer(r->n_text), "windows", (json_int_t)r->n_windows,
-        "prefill", (json_int_t)r->n_prefill, "tokens", (json_int_t)r->n_scored, "scored_tokens",
-        (json_int_t)r->n_windows * r->n_scored, "pass_rows", EVAL_PASS_ROWS, "sealed_share",
-        r->sealed_share, "k_rotation", TURN[opt->turn], "batches", (json_int_t)r->n_batches,
-        "batch_tokens", EVAL_BATCH_TOKENS, "reference_nll", mean_json(r->ref_nll), "formats",
-        lines);
+        "{s:i, s:s, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:i, s:f, s:s, s:I, s:i, s:o, "
+        "s:o}",
+        "eval_version", 1, "target", opt->target, "random_weights", (int)r->random_weights, "text",
+        opt->text, "demo_seed", is_demo ? json_integer(opt->demo_seed) : json_null(), "device",
+        r->device, "text_tokens", is_demo ? json_null() : json_integer(r->n_text), "windows",
+        (json_int_t)r->n_windows, "prefill", (json_int_t)r->n_prefill, "tokens",
+        (json_int_t)r->n_scored, "scored_tokens", (json_int_t)r->n_windows * r->n_scored,
+        "pass_rows", EVAL_PASS_ROWS, "sealed_share", r->sealed_share, "k_rotation", TURN[opt->turn],
+        "batches", (json_int_t)r->n_batches, "batch_tokens", (int)batch_tokens(r), "reference_nll",
+        mean_json(r->ref_nll), "formats", lines);
 }
 
 enum status eval_report_write(const char *path, const struct eval_options *opt,

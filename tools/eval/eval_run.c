@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "common/mem.h"
+#include "kernels/attention.h"
 #include "text/tokenizer.h"
 #include "tools/eval/eval_score.h"
 #include "tools/eval/eval_windows.h"
@@ -120,17 +123,20 @@ static enum status score_window(struct eval *e, uint32_t window, struct eval_res
     return st == ST_OK ? st : err_in(err, st, "window %u", window + 1);
 }
 
-/* Mean over the scored rows: the row at position t reads t / PAGE_TOKENS - 1
- * pages sealed. */
-static double sealed_share(const struct eval_windows *w)
+/* Mean over layers and scored rows: the row at position t reads t / PAGE_TOKENS - 1
+ * pages sealed, less what lies before the layer's window. */
+static double sealed_share(const struct eval_windows *w, const struct model_config *cfg)
 {
     double sum = 0.0;
 
-    for (uint32_t i = 0; i < w->n_scored; i++) {
-        uint32_t pos = w->n_prefill + i, pages = pos / PAGE_TOKENS;
-        sum += pages < 2 ? 0.0 : (double)(pages - 1) * PAGE_TOKENS / (pos + 1.0);
-    }
-    return sum / w->n_scored;
+    for (uint32_t l = 0; l < cfg->n_layers; l++)
+        for (uint32_t i = 0; i < w->n_scored; i++) {
+            uint32_t limit = w->n_prefill + i + 1, pages = (limit - 1) / PAGE_TOKENS;
+            uint32_t first = attention_first(limit, model_config_window(cfg, l));
+            uint32_t sealed = pages < 2 ? 0 : (pages - 1) * PAGE_TOKENS;
+            sum += sealed > first ? (double)(sealed - first) / (limit - first) : 0.0;
+        }
+    return sum / w->n_scored / cfg->n_layers;
 }
 
 static enum status check_sealed(const struct eval *e, struct err *err)
@@ -175,6 +181,18 @@ static enum status open_all(struct eval *e, struct err *err)
     return st == ST_OK ? check_sealed(e, err) : st;
 }
 
+/* The note that `mspeckv synth` leaves; the model has checked the file. */
+static bool has_random_weights(const char *target)
+{
+    char *path = mem_printf("%s/config.json", target);
+    json_t *config = json_load_file(path, 0, NULL);
+    bool is_random = json_object_get(config, "mspeckv_synthetic") != NULL;
+
+    json_decref(config);
+    free(path);
+    return is_random;
+}
+
 static void summarize(const struct eval *e, struct eval_result *out)
 {
     uint32_t W = e->windows.n_windows, n = e->windows.n_scored;
@@ -204,12 +222,13 @@ enum status eval_run(const struct eval_options *opt, struct eval_result *out, st
     memset(out, 0, sizeof *out);
     if (st == ST_OK) {
         snprintf(out->device, sizeof out->device, "%s", device_describe(e.dev));
+        out->random_weights = has_random_weights(opt->target);
         out->n_text = e.windows.n_text;
         out->n_windows = e.windows.n_windows;
         out->n_prefill = e.windows.n_prefill;
         out->n_scored = e.windows.n_scored;
         out->n_batches = out->n_windows * fidelity_batches(out->n_scored, EVAL_BATCH_TOKENS);
-        out->sealed_share = sealed_share(&e.windows);
+        out->sealed_share = sealed_share(&e.windows, model_config(e.model));
     }
     e.ref_nll = mem_array(all, sizeof *e.ref_nll);
     for (uint32_t i = 0; i < opt->n_formats; i++) {

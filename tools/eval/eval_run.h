@@ -33,9 +33,10 @@ struct eval_line {
 
 struct eval_result {
     char device[96];
+    bool random_weights;                             /* made by `mspeckv synth`: figures of noise */
     uint32_t n_text, n_windows, n_prefill, n_scored; /* as in struct eval_windows */
     uint32_t n_batches;
-    double sealed_share; /* of the tokens that a scored row sees, mean over rows */
+    double sealed_share; /* of the tokens that a scored row sees, mean over rows and layers */
     struct fidelity_mean ref_nll;
     struct eval_line line[KV_FORMAT_COUNT]; /* as options' formats */
 };
