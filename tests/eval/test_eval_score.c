@@ -15,7 +15,8 @@ static int32_t token[N_ALL + 1];
 
 static int open_model(void **state)
 {
-    struct tiny tiny = {.seed = 3};
+    /* The last rows see no more than a window, as those of the plain loops do. */
+    struct tiny tiny = {.architecture = "MistralForCausalLM", .window = 300, .seed = 3};
     struct device_options options = {.n_threads = 1};
     struct err err = {{0}};
     uint64_t seed = 8;
