@@ -17,7 +17,8 @@ static enum status claim_id(struct bpe_model *model, const char *text, size_t n,
     return ST_OK;
 }
 
-/* A token that is looked for in normalised text is itself normalised first. */
+/* A token that is looked for in normalised text is itself normalised first, and prints so: where
+ * the normaliser puts a mark before a segment, the space before the token comes back. */
 static enum status push_normalized(struct tokenizer *tok, struct added_token *token,
                                    const char *text, size_t n, struct err *err)
 {
@@ -31,6 +32,7 @@ static enum status push_normalized(struct tokenizer *tok, struct added_token *to
         token->text = text_copy(buf.data, buf.n);
         token->n = buf.n;
         added_set_push(&tok->added_normalized, token);
+        st = vocab_print_as(&tok->model.vocab, token->id, buf.data, buf.n, err);
     }
     text_buf_release(&buf);
     return st;

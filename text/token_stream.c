@@ -106,14 +106,14 @@ enum status token_stream_push(struct token_stream *stream, int32_t id, struct te
                        vocab->n_ids);
     if (entry->special)
         return ST_OK;
-    piece = vocab_bytes(vocab, entry);
+    piece = vocab_printed(vocab, entry);
     stream->bytes.n = 0;
     if (rules->byte_pieces && entry->kind == VOCAB_BYTE &&
-        vocab_is_byte_name(piece, entry->len, &byte)) {
+        vocab_is_byte_name(piece, entry->print_len, &byte)) {
         text_buf_add(&stream->bytes, (const char *)&byte, 1);
         stream->leading = false;
-    } else if (!rules->byte_level || !byte_level_read(&stream->bytes, piece, entry->len)) {
-        unmark(stream, piece, entry->len);
+    } else if (!rules->byte_level || !byte_level_read(&stream->bytes, piece, entry->print_len)) {
+        unmark(stream, piece, entry->print_len);
     }
     for (size_t i = 0; i < stream->bytes.n; i++) {
         stream->held[stream->n_held++] = stream->bytes.data[i];

@@ -33,6 +33,33 @@ const char *vocab_bytes(const struct vocab *vocab, const struct vocab_entry *ent
     return entry->len ? vocab->bytes.data + entry->start : "";
 }
 
+const char *vocab_printed(const struct vocab *vocab, const struct vocab_entry *entry)
+{
+    return entry->print_len ? vocab->bytes.data + entry->print_start : "";
+}
+
+/* Positions in the text are 32 bits. */
+static enum status check_room(const struct vocab *vocab, size_t len, struct err *err)
+{
+    if (len > UINT32_MAX - 1 || vocab->bytes.n + len > UINT32_MAX)
+        return err_set(err, ST_CORRUPT, "the vocabulary's text exceeds 4 GiB");
+    return ST_OK;
+}
+
+enum status vocab_print_as(struct vocab *vocab, int32_t id, const char *text, size_t len,
+                           struct err *err)
+{
+    struct vocab_entry *entry = &vocab->entry[id];
+    enum status st = check_room(vocab, len, err);
+
+    if (st != ST_OK)
+        return st;
+    entry->print_start = (uint32_t)vocab->bytes.n;
+    entry->print_len = (uint32_t)len;
+    text_buf_add(&vocab->bytes, text, len);
+    return ST_OK;
+}
+
 /* The slot that holds these bytes, or the free one where they would go. */
 static uint32_t slot_of(const struct vocab *vocab, const char *piece, size_t len)
 {
@@ -100,8 +127,8 @@ enum status vocab_add(struct vocab *vocab, int64_t id, const char *piece, size_t
         return err_set(err, ST_CORRUPT, "tokens '%s' and '%s' have the same id %" PRId64,
                        utf8_show(other, vocab_bytes(vocab, taken), taken->len),
                        utf8_show(shown, piece, len), id);
-    if (len > UINT32_MAX - 1 || vocab->bytes.n + len > UINT32_MAX)
-        return err_set(err, ST_CORRUPT, "the vocabulary's text exceeds 4 GiB");
+    if (check_room(vocab, len, err) != ST_OK)
+        return ST_CORRUPT;
     if (2 * (vocab->n_pieces + 1) > vocab->n_slots)
         grow_slots(vocab);
     slot = slot_of(vocab, piece, len);
@@ -110,8 +137,11 @@ enum status vocab_add(struct vocab *vocab, int64_t id, const char *piece, size_t
                        utf8_show(shown, piece, len), vocab->slot[slot], id);
 
     grow_ids(vocab, (uint32_t)id + 1);
-    vocab->entry[id] = (struct vocab_entry){
-        .start = (uint32_t)vocab->bytes.n, .len = (uint32_t)len, .kind = (uint8_t)kind};
+    vocab->entry[id] = (struct vocab_entry){.start = (uint32_t)vocab->bytes.n,
+                                            .len = (uint32_t)len,
+                                            .print_start = (uint32_t)vocab->bytes.n,
+                                            .print_len = (uint32_t)len,
+                                            .kind = (uint8_t)kind};
     text_buf_add(&vocab->bytes, piece, len);
     vocab->slot[slot] = (int32_t)id;
     vocab->n_pieces++;

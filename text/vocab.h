@@ -23,12 +23,13 @@ enum vocab_kind {
 };
 
 struct vocab_entry {
-    uint32_t start; /* into vocab.bytes */
-    uint32_t len;   /* bytes */
-    uint32_t order; /* when pieces are merged by their text: lower goes first */
-    uint8_t kind;   /* enum vocab_kind */
-    bool special;   /* prints nothing when decoded */
-    bool added;     /* is one of the tokens cut out before encoding */
+    uint32_t start;                  /* into vocab.bytes */
+    uint32_t len;                    /* bytes */
+    uint32_t print_start, print_len; /* what it prints, the piece itself unless told otherwise */
+    uint32_t order;                  /* when pieces are merged by their text: lower goes first */
+    uint8_t kind;                    /* enum vocab_kind */
+    bool special;                    /* prints nothing when decoded */
+    bool added;                      /* is one of the tokens cut out before encoding */
 };
 
 struct vocab {
@@ -55,6 +56,12 @@ int32_t vocab_find(const struct vocab *vocab, const char *piece, size_t len);
 /* NULL for an id that has no piece. */
 const struct vocab_entry *vocab_at(const struct vocab *vocab, int32_t id);
 const char *vocab_bytes(const struct vocab *vocab, const struct vocab_entry *entry);
+
+/* Lets a token print another text than its piece. */
+enum status vocab_print_as(struct vocab *vocab, int32_t id, const char *text, size_t len,
+                           struct err *err);
+/* What a token prints, [entry->print_len]. */
+const char *vocab_printed(const struct vocab *vocab, const struct vocab_entry *entry);
 
 /* True when `piece` is spelled <0xNN>; *byte is then NN. */
 bool vocab_is_byte_name(const char *piece, size_t len, uint8_t *byte);

@@ -5,7 +5,7 @@
     VENV/bin/python tools/reference/make_fixtures.py [--out DIR] [PART]...
 
 Every byte follows from the seeds in these modules and the pinned versions: a second run must leave
-the folder as it was. Parts: checkpoints, rotations, torch_bin.
+the folder as it was. Parts: checkpoints, rotations, tokenizers, torch_bin.
 """
 
 import argparse
@@ -13,12 +13,14 @@ import pathlib
 
 import checkpoints
 import rotations
+import tokenizer_vectors
 import torch_bin
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "tests" / "fixtures"
 PARTS = {
     "checkpoints": checkpoints.make,
     "rotations": rotations.make,
+    "tokenizers": tokenizer_vectors.make,
     "torch_bin": torch_bin.make,
 }
 
