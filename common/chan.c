@@ -13,7 +13,7 @@
 #include "common/mem.h"
 
 /* A queue this long means a peer that no longer reads. */
-enum { HIGH_WATER = 1024, SEND_TIMEOUT_MS = 1000, RECONNECT_MS = 10 };
+enum { HIGH_WATER = 1024, SEND_TIMEOUT_MS = 1000, LINGER_MS = 1000, RECONNECT_MS = 10 };
 enum { SOCKET_PATH_SIZE = 108, N_WAKE_FDS = 4, NS_PER_US = 1000, NS_PER_MS = 1000000 };
 
 struct chan {
@@ -59,7 +59,8 @@ static void set_options(struct chan *chan, const char *name)
 {
     const int64_t max_bytes = MSG_MAX_BYTES;
 
-    set_int(chan->socket, ZMQ_LINGER, 0);
+    /* What a client says last, such as why it ends, goes out if anybody listens. */
+    set_int(chan->socket, ZMQ_LINGER, chan->role == CHAN_CLIENT ? LINGER_MS : 0);
     set_int(chan->socket, ZMQ_SNDHWM, HIGH_WATER);
     set_int(chan->socket, ZMQ_RCVHWM, HIGH_WATER);
     set_int(chan->socket, ZMQ_SNDTIMEO, SEND_TIMEOUT_MS);

@@ -1,9 +1,9 @@
 /*
  * chan.h - messages between processes: ZeroMQ over ipc:// in the run directory.
  *
- * A message is a fixed 32-byte header (msg.h) and a msgpack body. LINGER 0,
- * MAXMSGSIZE, explicit HWM and ROUTER_MANDATORY are set; a send never drops
- * silently. A channel belongs to one thread.
+ * A message is a fixed 32-byte header (msg.h) and a msgpack body. LINGER (0, for
+ * a client a second), MAXMSGSIZE, explicit HWM and ROUTER_MANDATORY are set; a
+ * send never drops silently. A channel belongs to one thread.
  */
 #ifndef COMMON_CHAN_H
 #define COMMON_CHAN_H

@@ -1,5 +1,6 @@
 #include "orchestrator/group.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum {
     START_MS = 600000, /* a large checkpoint on a slow disk */
     TICK_MS = 500,
     GRACE_MS = 100, /* for all that die of one cause to be seen together */
+    LOSS_MS = 2000, /* for the end of a process to be seen after its peers told of it */
     QUIT_MS = 3000
 };
 
@@ -78,25 +80,32 @@ static void keep_log_tail(struct group *g, int member)
 
 /* ---- deaths ---- */
 
-static bool any_has_ended(const struct group *g)
+static bool all_are_ready(const struct group *g)
 {
-    for (int i = 0; i < GROUP_MEMBERS; i++) {
-        struct pollfd ended = {.fd = g->proc[i].pidfd, .events = POLLIN};
-        if (g->proc[i].pid != 0 && poll(&ended, 1, 0) == 1)
-            return true;
-    }
-    return false;
+    for (int i = 0; i < GROUP_MEMBERS; i++)
+        if (g->proc[i].pid != 0 && !g->is_ready[i])
+            return false;
+    return true;
 }
 
-/* Reaps the dead and says which died first of them: one that a signal killed,
- * else the one that the others depend on. */
-static enum status report_dead(struct group *g, struct err *err)
+/* True once a process that was not reaped has ended; waits up to timeout_ms for it. */
+static bool any_has_ended(const struct group *g, int timeout_ms)
 {
-    char how[GROUP_MEMBERS][96];
-    const char *line;
-    int culprit = -1;
+    struct pollfd ended[GROUP_MEMBERS];
+    int n;
 
-    usleep(GRACE_MS * 1000);
+    for (int i = 0; i < GROUP_MEMBERS; i++)
+        ended[i] = (struct pollfd){.fd = g->proc[i].pidfd, .events = POLLIN}; /* or -1 */
+    do
+        n = poll(ended, GROUP_MEMBERS, timeout_ms);
+    while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
+/* Reaps the dead and says which died first of them and of `culprit`: one that a
+ * signal killed, else the one that the others depend on. */
+static int reap(struct group *g, char how[GROUP_MEMBERS][96], int culprit)
+{
     for (int i = 0; i < GROUP_MEMBERS; i++) {
         if (g->proc[i].pid == 0 || !proc_has_ended(&g->proc[i], how[i], sizeof how[i]))
             continue;
@@ -105,8 +114,24 @@ static enum status report_dead(struct group *g, struct err *err)
         if (culprit < 0 || (strstr(how[i], "signal") && !strstr(how[culprit], "signal")))
             culprit = i;
     }
-    g->end = GROUP_DIED;
+    return culprit;
+}
+
+static enum status report_dead(struct group *g, struct err *err)
+{
+    char how[GROUP_MEMBERS][96];
+    bool were_well = all_are_ready(g);
+    const char *line;
+    int culprit;
+
+    usleep(GRACE_MS * 1000);
+    culprit = reap(g, how, -1);
     CHECK(culprit >= 0);
+    /* A worker that ends by itself has mostly lost a peer, which the kernel may
+     * still be at work to end. */
+    while (were_well && strstr(how[culprit], "signal") == NULL && any_has_ended(g, LOSS_MS))
+        culprit = reap(g, how, culprit);
+    g->end = GROUP_DIED;
     keep_log_tail(g, culprit);
     line = log_tail_last(g->log_tail);
     return err_set(err, ST_CLOSED, "%s died: %s; its log is %s%s%.160s", group_names[culprit],
@@ -136,7 +161,7 @@ static enum status receive(struct group *g, int stop_at, char peer[CHAN_MAX_NAME
     for (int i = 0; i < GROUP_MEMBERS; i++)
         wait.wake_fd[i] = g->proc[i].pid != 0 ? g->proc[i].pidfd : -1;
     st = chan_recv(g->control, peer, out, &wait, err);
-    if (st != ST_OK && any_has_ended(g))
+    if (st != ST_OK && any_has_ended(g, 0))
         return report_dead(g, err);
     if (stop_is_due(g, stop_at)) {
         if (st == ST_OK)
@@ -158,14 +183,6 @@ static int member_of(const char *peer)
         if (strcmp(peer, group_names[i]) == 0)
             return i;
     return -1;
-}
-
-static bool all_are_ready(const struct group *g)
-{
-    for (int i = 0; i < GROUP_MEMBERS; i++)
-        if (g->proc[i].pid != 0 && !g->is_ready[i])
-            return false;
-    return true;
 }
 
 static enum status await_ready(struct group *g, struct err *err)
@@ -317,8 +334,7 @@ static enum status refused(struct group *g, const struct group_call *call, const
     bool is_known = msg->error.status < ST_COUNT && msg->error.status != ST_OK;
 
     g->is_busy = false;
-    usleep(msg->error.status == ST_CLOSED ? GRACE_MS * 1000 : 0);
-    if (any_has_ended(g))
+    if (any_has_ended(g, msg->error.status == ST_CLOSED ? LOSS_MS : 0))
         return report_dead(g, err);
     keep_log_tail(g, (int)call->member);
     return err_set(err, is_known ? (enum status)msg->error.status : ST_CORRUPT, "%s: %s",
@@ -359,10 +375,8 @@ enum status group_ask(struct group *g, const struct group_call *call, struct msg
     g->end = GROUP_RUNS;
     call->request->request = ++g->n_requests;
     st = chan_send(g->control, name, call->request, err);
-    if (st == ST_CLOSED) {
-        usleep(GRACE_MS * 1000);
-        return any_has_ended(g) ? report_dead(g, err) : err_in(err, ST_IO, "control");
-    }
+    if (st == ST_CLOSED)
+        return any_has_ended(g, LOSS_MS) ? report_dead(g, err) : err_in(err, ST_IO, "control");
     g->is_busy = st == ST_OK;
     while (st == ST_OK && !is_over) {
         struct msg msg = {0};

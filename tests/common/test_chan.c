@@ -11,7 +11,8 @@
 
 static char dir[] = "/tmp/test-chan-XXXXXX";
 static char path[64];
-static const struct chan_wait second = {.timeout_ms = 5000, .wake_fd = {-1, -1, -1, -1}};
+/* For what comes at once on a machine that is not busy. */
+static const struct chan_wait patient = {.timeout_ms = 60000, .wake_fd = {-1, -1, -1, -1}};
 static const struct chan_wait moment = {.timeout_ms = 30, .wake_fd = {-1, -1, -1, -1}};
 static char peer[CHAN_MAX_NAME];
 static struct err err;
@@ -37,7 +38,7 @@ static uint64_t recv_ping(struct chan *chan)
 {
     struct msg msg;
 
-    if (chan_recv(chan, peer, &msg, &second, &err) != ST_OK)
+    if (chan_recv(chan, peer, &msg, &patient, &err) != ST_OK)
         fail_msg("%s", err.text);
     assert_int_equal(msg.verb, MSG_PING);
     return msg.request;
@@ -82,7 +83,7 @@ static void test_a_pair_carries_the_longest_prompt(void **state)
     for (int i = 0; i < MSG_MAX_TOKENS; i++)
         in.prefill.token[i] = i * 3 - 1;
     assert_int_equal(chan_send(two, NULL, &in, &err), ST_OK);
-    assert_int_equal(chan_recv(one, peer, &out, &second, &err), ST_OK);
+    assert_int_equal(chan_recv(one, peer, &out, &patient, &err), ST_OK);
     assert_string_equal(peer, "");
     assert_int_equal(out.prefill.n_tokens, MSG_MAX_TOKENS);
     assert_memory_equal(in.prefill.token, out.prefill.token, MSG_MAX_TOKENS * sizeof(int32_t));
@@ -139,7 +140,7 @@ test_a_peer_that_reads_nothing_is_closed_after_a_second_and_nothing_is_lost(void
     assert_int_equal(st, ST_CLOSED);
     assert_true(clock_seconds_since(start) >= 0.9);
     n_sent = chan_counts(server).n_sent;
-    while (chan_recv(client, NULL, &msg, n_received < n_sent ? &second : &moment, &err) == ST_OK) {
+    while (chan_recv(client, NULL, &msg, n_received < n_sent ? &patient : &moment, &err) == ST_OK) {
         n_received++;
         msg_release(&msg);
     }
@@ -167,7 +168,7 @@ static void expect(struct chan *server, enum status expected, const char *name, 
 {
     struct msg msg;
 
-    assert_int_equal(chan_recv(server, peer, &msg, &second, &err), expected);
+    assert_int_equal(chan_recv(server, peer, &msg, &patient, &err), expected);
     if (strstr(err.text, words) == NULL)
         fail_msg("'%s' without '%s'", err.text, words);
     assert_string_equal(peer, name);
@@ -198,7 +199,7 @@ static void test_bad_messages_are_told_with_their_sender_and_the_channel_goes_on
     expect(server, ST_VERSION, "bad", "version 2");
     bytes[4]--;
     zmq_send(unnamed, bytes, n_bytes, 0);
-    assert_int_equal(chan_recv(server, peer, &(struct msg){0}, &second, &err), ST_CORRUPT);
+    assert_int_equal(chan_recv(server, peer, &(struct msg){0}, &patient, &err), ST_CORRUPT);
     assert_non_null(strstr(err.text, "no proper name"));
     zmq_send(bad, huge, 2 * MSG_MAX_BYTES, 0); /* ends that connection, no other */
     send_ping(client, NULL, 9);
@@ -219,15 +220,15 @@ static void test_a_descriptor_wakes_the_wait_but_a_message_goes_first(void **sta
 {
     struct chan *server = open_chan(CHAN_SERVER, NULL);
     struct chan *client = open_chan(CHAN_CLIENT, "c");
-    struct chan_wait wait = second;
+    struct chan_wait wait = patient;
     struct msg msg;
     uint64_t start = clock_now_ns();
 
     wait.wake_fd[2] = eventfd(1, EFD_CLOEXEC);
     assert_int_equal(chan_recv(server, peer, &msg, &wait, &err), ST_CLOSED);
-    assert_true(clock_seconds_since(start) < 4.0);
+    assert_true(clock_seconds_since(start) < 59.0);
     send_ping(client, NULL, 5);
-    wait.spin_us = 2000000; /* until it is there; the descriptor is readable all along */
+    wait.spin_us = 60000000; /* until it is there; the descriptor is readable all along */
     assert_int_equal(chan_recv(server, peer, &msg, &wait, &err), ST_OK);
     assert_int_equal(msg.request, 5);
     close(wait.wake_fd[2]);
@@ -240,7 +241,7 @@ static void test_another_channels_descriptor_wakes_the_wait(void **state)
     struct chan *server = open_chan(CHAN_SERVER, NULL);
     char own[64];
     struct chan *one = NULL, *two = NULL;
-    struct chan_wait wait = second;
+    struct chan_wait wait = patient;
     struct chan_wait none = {.wake_fd = {-1, -1, -1, -1}};
     struct msg msg;
     enum status st = ST_TIMEOUT;
@@ -266,7 +267,8 @@ static void test_another_channels_descriptor_wakes_the_wait(void **state)
 static void test_silence_is_a_timeout_with_and_without_spinning(void **state)
 {
     struct chan *server = open_chan(CHAN_SERVER, NULL);
-    struct chan_wait spinning = {.timeout_ms = 10, .spin_us = 1000000, .wake_fd = {-1, -1, -1, -1}};
+    struct chan_wait spinning = {
+        .timeout_ms = 10, .spin_us = 60000000, .wake_fd = {-1, -1, -1, -1}};
     struct msg msg;
     uint64_t start = clock_now_ns();
 
@@ -275,7 +277,7 @@ static void test_silence_is_a_timeout_with_and_without_spinning(void **state)
     start = clock_now_ns();
     assert_int_equal(chan_recv(server, peer, &msg, &spinning, &err), ST_TIMEOUT);
     assert_true(clock_seconds_since(start) >= 0.010);
-    assert_true(clock_seconds_since(start) < 0.9);
+    assert_true(clock_seconds_since(start) < 59.0); /* the wait ends the spin */
     chan_close(server);
 }
 

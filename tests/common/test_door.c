@@ -9,6 +9,8 @@
 #include "common/clock.h"
 #include "common/door.h"
 
+enum { PATIENCE_MS = 60000 }; /* for what comes at once on a machine that is not busy */
+
 static char dir[] = "/tmp/test-door-XXXXXX";
 static char path[64];
 static int listen_fd, client_fd, server_fd;
@@ -19,7 +21,7 @@ static int open_doors(void **state)
 
     listen_fd = client_fd = server_fd = -1;
     if (door_listen(&listen_fd, path, &err) != ST_OK ||
-        door_connect(&client_fd, path, 1000, &err) != ST_OK ||
+        door_connect(&client_fd, path, PATIENCE_MS, &err) != ST_OK ||
         door_accept(listen_fd, &server_fd, &err) != ST_OK) {
         print_error("%s\n", err.text);
         return -1;
@@ -55,7 +57,7 @@ static void test_bytes_and_descriptors_arrive_in_order(void **state)
     assert_int_equal(door_send(server_fd, &out, NULL), ST_OK);
     for (int i = 0; i < DOOR_MAX_FDS; i++)
         close(out.fd[i]);
-    assert_int_equal(door_recv(client_fd, &in, 1000, NULL), ST_OK);
+    assert_int_equal(door_recv(client_fd, &in, PATIENCE_MS, NULL), ST_OK);
     assert_int_equal(in.n_bytes, DOOR_MAX_BYTES);
     assert_memory_equal(in.bytes, out.bytes, DOOR_MAX_BYTES);
     assert_int_equal(in.n_fds, DOOR_MAX_FDS);
@@ -76,10 +78,10 @@ static void test_packets_keep_their_borders(void **state)
     assert_int_equal(door_send(client_fd, &out, NULL), ST_OK);
     out.n_bytes = 2;
     assert_int_equal(door_send(client_fd, &out, NULL), ST_OK);
-    assert_int_equal(door_recv(server_fd, &in, 1000, NULL), ST_OK);
+    assert_int_equal(door_recv(server_fd, &in, PATIENCE_MS, NULL), ST_OK);
     assert_int_equal(in.n_bytes, 1);
     assert_int_equal(in.n_fds, 0);
-    assert_int_equal(door_recv(server_fd, &in, 1000, NULL), ST_OK);
+    assert_int_equal(door_recv(server_fd, &in, PATIENCE_MS, NULL), ST_OK);
     assert_int_equal(in.n_bytes, 2);
 }
 
@@ -112,15 +114,16 @@ static void test_a_killed_peer_is_end_of_file_at_once(void **state)
 
     if (pid == 0) {
         int fd = -1;
-        if (door_connect(&fd, path, 1000, NULL) != ST_OK || door_send(fd, &packet, NULL) != ST_OK)
+        if (door_connect(&fd, path, PATIENCE_MS, NULL) != ST_OK ||
+            door_send(fd, &packet, NULL) != ST_OK)
             _exit(1);
         for (;;)
             pause();
     }
     assert_int_equal(door_accept(listen_fd, &accepted, NULL), ST_OK);
-    assert_int_equal(door_recv(accepted, &packet, 2000, NULL), ST_OK);
+    assert_int_equal(door_recv(accepted, &packet, PATIENCE_MS, NULL), ST_OK);
     kill(pid, SIGKILL);
-    assert_int_equal(door_recv(accepted, &packet, 2000, NULL), ST_CLOSED);
+    assert_int_equal(door_recv(accepted, &packet, PATIENCE_MS, NULL), ST_CLOSED);
     door_close(accepted);
     waitpid(pid, NULL, 0);
 }
@@ -154,7 +157,7 @@ static void test_an_oversized_packet_is_refused_and_its_descriptors_closed(void 
     c->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(c), &(int){1}, sizeof(int));
     assert_int_equal(sendmsg(client_fd, &header, 0), sizeof bytes);
-    assert_int_equal(door_recv(server_fd, &in, 1000, NULL), ST_CORRUPT);
+    assert_int_equal(door_recv(server_fd, &in, PATIENCE_MS, NULL), ST_CORRUPT);
     assert_int_equal(lowest_free_fd(), before);
 }
 
@@ -183,7 +186,7 @@ static void test_too_many_descriptors_are_refused_and_closed(void **state)
     c->cmsg_len = CMSG_LEN(sizeof fds);
     memcpy(CMSG_DATA(c), fds, sizeof fds);
     assert_int_equal(sendmsg(client_fd, &header, 0), 1);
-    assert_int_equal(door_recv(server_fd, &in, 1000, NULL), ST_CORRUPT);
+    assert_int_equal(door_recv(server_fd, &in, PATIENCE_MS, NULL), ST_CORRUPT);
     assert_int_equal(lowest_free_fd(), before);
 }
 
@@ -196,7 +199,7 @@ static void test_a_peer_that_never_reads_does_not_hold_up_the_sender(void **stat
     for (int i = 0; i < 100000 && st == ST_OK; i++)
         st = door_send(server_fd, &packet, NULL);
     assert_int_equal(st, ST_TIMEOUT);
-    assert_true(clock_seconds_since(start) < 10.0);
+    assert_true(clock_seconds_since(start) < PATIENCE_MS / 1e3);
 }
 
 static void test_nobody_listening_is_a_timeout_that_names_the_path(void **state)
@@ -229,8 +232,8 @@ static void test_a_late_listener_is_found(void **state)
         door_close(listening);
         _exit(0);
     }
-    assert_int_equal(door_connect(&fd, late, 5000, NULL), ST_OK);
-    assert_int_equal(door_recv(fd, &packet, 5000, NULL), ST_OK);
+    assert_int_equal(door_connect(&fd, late, PATIENCE_MS, NULL), ST_OK);
+    assert_int_equal(door_recv(fd, &packet, PATIENCE_MS, NULL), ST_OK);
     door_close(fd);
     waitpid(pid, NULL, 0);
     assert_int_not_equal(access(late, F_OK), 0);

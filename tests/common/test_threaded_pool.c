@@ -101,7 +101,7 @@ static void meet(void *arg, int task, int thread)
     uint64_t start = clock_now_ns();
 
     atomic_fetch_add(&m->n_here, 1);
-    while (atomic_load(&m->n_here) < 2 && clock_seconds_since(start) < 20.0)
+    while (atomic_load(&m->n_here) < 2 && clock_seconds_since(start) < 60.0)
         sched_yield();
 }
 
@@ -115,7 +115,7 @@ static void test_tasks_really_run_at_the_same_time(void **state)
         struct meeting m = {0};
         pool_run(pool, 2, meet, &m);
     }
-    assert_true(clock_seconds_since(start) < 19.0);
+    assert_true(clock_seconds_since(start) < 60.0);
     pool_close(pool);
 }
 

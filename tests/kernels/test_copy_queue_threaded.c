@@ -1,5 +1,7 @@
 #include "kernels/copy_queue.h"
 
+#include <sys/prctl.h>
+
 #include "common/clock.h"
 #include "tests/test_helpers.h"
 
@@ -38,21 +40,36 @@ static void a_ticket_is_done_only_after_its_copy(void **state)
     enum { BYTES = 1 << 20 };
     struct copy_queue *queue = open_queue(0.02); /* 52 ms a copy */
     char *from = calloc(1, BYTES), *to = calloc(1, BYTES);
+    const double due = BYTES / 0.02e9;
+    uint64_t start = clock_now_ns();
 
     from[BYTES - 1] = 42;
     assert_true(copy_queue_is_done(queue, 0));
     uint64_t first = copy_queue_start(queue, to, from, BYTES);
     uint64_t second = copy_queue_start(queue, from, to, BYTES);
-    assert_false(copy_queue_is_done(queue, first));
+    /* Where this thread got no time in between, it may be done rightly. */
+    assert_true(!copy_queue_is_done(queue, first) || clock_seconds_since(start) >= due);
     copy_queue_wait(queue, first);
     assert_int_equal(to[BYTES - 1], 42);
     assert_true(copy_queue_is_done(queue, first));
-    assert_false(copy_queue_is_done(queue, second));
+    assert_true(!copy_queue_is_done(queue, second) || clock_seconds_since(start) >= 2 * due);
     copy_queue_wait_all(queue);
     assert_true(copy_queue_is_done(queue, second));
     copy_queue_close(queue);
     free(to);
     free(from);
+}
+
+/* How much longer than asked a short sleep takes on this machine now. */
+static double mean_oversleep(void)
+{
+    enum { N = 40, SLEEP_NS = 100000, SLACK_NS = 1000 };
+    uint64_t start = clock_now_ns();
+
+    prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0); /* as the copy thread's */
+    for (int i = 0; i < N; i++)
+        clock_sleep_until(clock_now_ns() + SLEEP_NS);
+    return clock_seconds_since(start) / N - SLEEP_NS * 1e-9;
 }
 
 /* Never early; late only by what the machine takes from us, so one of many tries
@@ -63,9 +80,10 @@ static void a_paced_copy_takes_bytes_over_rate(void **state)
     const double gbps = 0.4;
     struct copy_queue *queue = open_queue(gbps);
     char *from = calloc(1, BYTES), *to = calloc(1, BYTES);
-    double due = BYTES / (gbps * 1e9), best = INFINITY;
+    double due = BYTES / (gbps * 1e9), best = INFINITY, limit = 0;
 
-    for (int i = 0; i < TRIES && best > due * 1.03; i++) {
+    for (int i = 0; i < TRIES && best > limit; i++) {
+        limit = due * 1.03 + mean_oversleep();
         uint64_t start = clock_now_ns();
         copy_queue_wait(queue, copy_queue_start(queue, to, from, BYTES));
         double took = clock_seconds_since(start);
@@ -73,32 +91,45 @@ static void a_paced_copy_takes_bytes_over_rate(void **state)
         best = fmin(best, took);
     }
     print_message("8 MiB at %.1f GB/s: %.3f ms, due %.3f ms\n", gbps, best * 1e3, due * 1e3);
-    assert_true(best <= due * 1.03);
+    assert_true(best <= limit);
     copy_queue_close(queue);
     free(to);
     free(from);
 }
 
-/* Small copies queued together are one stream on the link: their overslept
- * microseconds must not add up. */
-static void many_small_copies_keep_the_rate(void **state)
+/* True if ten streams of 400 small copies end when they are due, give or take a
+ * quarter of what all their sleeps together would be late. */
+static bool small_copies_keep_the_rate(struct copy_queue *queue, double gbps)
 {
-    enum { N = 400, BYTES = 10000, TRIES = 50 };
-    const double gbps = 0.1;
-    struct copy_queue *queue = open_queue(gbps);
+    enum { N = 400, BYTES = 10000, STREAMS = 10 };
     static char from[BYTES], to[BYTES];
-    double due = N * BYTES / (gbps * 1e9), best = INFINITY;
+    double due = N * BYTES / (gbps * 1e9), late = 0, limit = 0;
 
-    for (int i = 0; i < TRIES && best > due * 1.05; i++) {
+    for (int i = 0; i < STREAMS; i++) {
+        limit += due * 0.05 + N * mean_oversleep() / 4;
         uint64_t start = clock_now_ns(), ticket = 0;
         for (int c = 0; c < N; c++)
             ticket = copy_queue_start(queue, to, from, BYTES);
+        double queued = clock_seconds_since(start);
         copy_queue_wait(queue, ticket);
         double took = clock_seconds_since(start);
         assert_true(took >= due);
-        best = fmin(best, took);
+        late += took - queued - due;
     }
-    assert_true(best <= due * 1.05);
+    return late <= limit;
+}
+
+/* Small copies queued together are one stream on the link: what each oversleeps must
+ * not add up. A busy machine is late at the end, and where it queues copies late. */
+static void many_small_copies_keep_the_rate(void **state)
+{
+    const double gbps = 0.1;
+    struct copy_queue *queue = open_queue(gbps);
+    bool kept = false;
+
+    for (int i = 0; i < 5 && !kept; i++)
+        kept = small_copies_keep_the_rate(queue, gbps);
+    assert_true(kept);
     copy_queue_close(queue);
 }
 

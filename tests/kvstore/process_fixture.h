@@ -18,6 +18,8 @@
 #define STORE_PATH TEST_BUILD_DIR "/bin/mspeckv-kvstore"
 #define LOG_PATH   TEST_BUILD_DIR "/kvstore_process.log"
 
+enum { PATIENCE_MS = 60000 }; /* for what happens at once on a machine that is not busy */
+
 static const struct msg_create_seq plain_seq = {.n_layers = 2, .page_bytes = 65536, .format = 1};
 
 static inline void start(struct proc *p, const struct rundir *dir, const char *kind, bool control)
@@ -53,12 +55,12 @@ static inline void kill_now(struct proc *p)
     proc_stop(p, 1000);
 }
 
-/* Waits up to 10 s and says how it ended. */
+/* Waits and says how it ended. */
 static inline void wait_end(struct proc *p, char how[64])
 {
     struct pollfd end = {.fd = p->pidfd, .events = POLLIN};
 
-    assert_int_equal(poll(&end, 1, 10000), 1);
+    assert_int_equal(poll(&end, 1, PATIENCE_MS), 1);
     assert_true(proc_has_ended(p, how, 64));
 }
 
@@ -85,7 +87,7 @@ static inline void stop_and_look(struct proc *p, struct rundir *dir)
     struct dirent *entry;
     DIR *shm;
 
-    proc_stop(p, 5000);
+    proc_stop(p, PATIENCE_MS);
     snprintf(path, sizeof path, "%s", rundir_path(dir));
     rundir_leave(dir);
     assert_int_not_equal(stat(path, &st), 0);

@@ -31,7 +31,7 @@ static void a_second_store_in_a_run_directory_is_refused(void **state)
 
 static enum status control_recv(struct chan *control, char peer[CHAN_MAX_NAME], struct msg *out)
 {
-    const struct chan_wait wait = {.timeout_ms = 10000, .wake_fd = {-1, -1, -1, -1}};
+    const struct chan_wait wait = {.timeout_ms = PATIENCE_MS, .wake_fd = {-1, -1, -1, -1}};
 
     return chan_recv(control, peer, out, &wait, NULL);
 }
@@ -150,9 +150,9 @@ static void rubbish_on_either_socket_does_not_end_the_store(void **state)
     send_raw(socket, junk, 1, 0);
     rundir_socket(dir, "door", path);
     for (int i = 0; i < 100; i++) {
-        assert_int_equal(door_connect(&door, path, 1000, &err), ST_OK);
-        if (i % 2)
-            assert_int_equal(door_send(door, &packet, &err), ST_OK);
+        assert_int_equal(door_connect(&door, path, PATIENCE_MS, &err), ST_OK);
+        if (i % 2) /* which may find it closed: the store refuses many doors at once */
+            (void)door_send(door, &packet, &err);
         door_close(door);
     }
     assert_int_equal(kv_client_ping(c, &err), ST_OK);

@@ -15,6 +15,8 @@
 #define BIN TEST_BUILD_DIR "/bin/mspeckv"
 
 enum { MAX_WORDS = 64, STEP_US = 5000, MAX_OUTPUT = 1 << 18, COMMAND_LINE = 4096 };
+/* For what happens at once on a machine that is not busy. */
+enum { PATIENCE_S = 60, PATIENCE_STEPS = PATIENCE_S * (1000000 / STEP_US) };
 
 bool program_init(struct program *p)
 {
@@ -88,7 +90,7 @@ int program_wait(struct program *p, int timeout_s)
 int program_run(struct program *p, const char *arguments)
 {
     program_start(p, arguments);
-    return program_wait(p, 120);
+    return program_wait(p, 4 * PATIENCE_S);
 }
 
 static const char *read_file(const char *path)
@@ -140,7 +142,7 @@ bool program_await(const struct program *p, const char *name, const char *words,
             return true;
         usleep(STEP_US);
     }
-    return false;
+    return strstr(read_file(path), words) != NULL;
 }
 
 /* ---- its processes ---- */
@@ -161,20 +163,52 @@ static size_t command_line(const char *pid, char buf[COMMAND_LINE])
     return n > 0 ? (size_t)n : 0;
 }
 
-static pid_t parent_of(const char *pid)
+/* The line `name` of its /proc/PID/status, without the name; "" if it is gone. */
+static void status_line(const char *pid, const char *name, char line[256])
 {
-    char path[64], line[256];
+    size_t n = strlen(name);
+    char path[64];
     FILE *file;
-    int parent = 0;
+    bool found = false;
 
     snprintf(path, sizeof path, "/proc/%.20s/status", pid);
     file = fopen(path, "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "PPid: %d", &parent) == 1)
-            break;
+    while (file != NULL && !found && fgets(line, 256, file) != NULL)
+        found = strncmp(line, name, n) == 0 && line[n] == ':';
     if (file != NULL)
         fclose(file);
-    return parent;
+    if (found)
+        memmove(line, line + n + 1, strlen(line + n + 1) + 1);
+    else
+        line[0] = '\0';
+}
+
+static pid_t parent_of(const char *pid)
+{
+    char line[256];
+
+    status_line(pid, "PPid", line);
+    return atoi(line);
+}
+
+bool program_signal(pid_t pid, int number)
+{
+    char name[24], line[256];
+
+    snprintf(name, sizeof name, "%d", (int)pid);
+    if (kill(pid, number) != 0)
+        return false;
+    for (int i = 0; i < PATIENCE_STEPS; i++) {
+        status_line(name, "ShdPnd", line);
+        if (line[0] == '\0')
+            return false;
+        bool is_taken = (strtoull(line, NULL, 16) >> (number - 1) & 1) == 0;
+        status_line(name, "State", line);
+        if (is_taken && (number != SIGSTOP || strchr(line, 'T') != NULL))
+            return true;
+        usleep(STEP_US);
+    }
+    return false;
 }
 
 static void take_run_dir(struct program *p, const char *words, size_t n)
@@ -210,7 +244,7 @@ pid_t program_find(struct program *p, const char *name)
 {
     pid_t found = 0;
 
-    for (long i = 0; found == 0 && i < 10 * (1000000L / STEP_US); i++) {
+    for (long i = 0; found == 0 && i < PATIENCE_STEPS; i++) {
         found = find_once(p, name);
         if (found == 0)
             usleep(STEP_US);
@@ -237,7 +271,7 @@ static bool has_process(const struct program *p)
 
 bool program_is_gone(const struct program *p)
 {
-    for (long i = 0; i < 10 * (1000000L / STEP_US); i++) {
+    for (long i = 0; i < PATIENCE_STEPS; i++) {
         if (p->run_dir[0] != '\0' && access(p->run_dir, F_OK) != 0 && !has_process(p))
             return true;
         usleep(STEP_US);

@@ -29,12 +29,15 @@ const char *program_output(const struct program *p);
 bool program_write(const struct program *p, const char *name, const char *text);
 bool program_has_file(const struct program *p, const char *name);
 
-/* The process that it started as mspeckv-NAME; waits for it. 0 after 10 s. */
+/* The process that it started as mspeckv-NAME; waits for it. 0 after a minute. */
 pid_t program_find(struct program *p, const char *name);
 /* True once its file `name` holds `words`; waits up to timeout_s. */
 bool program_await(const struct program *p, const char *name, const char *words, int timeout_s);
+/* Sends it and waits until it is pending no more: a second one counts for itself,
+ * and a stopped process stands still. False: the process is gone. */
+bool program_signal(pid_t pid, int number);
 /* True once no process of the run and none of its sockets are left; waits up
- * to 10 s. Needs program_find before. */
+ * to a minute. Needs program_find before. */
 bool program_is_gone(const struct program *p);
 void program_close(struct program *p);
 

@@ -94,7 +94,7 @@ void rig_last_line(const struct proc *p, char *buf, size_t size)
 static enum status receive(struct rig *rig, struct msg *out, struct err *err)
 {
     char peer[CHAN_MAX_NAME], how[64], line[400];
-    struct chan_wait wait = {60000, 50, {rig->store.pidfd, rig->verify.pidfd, -1, -1}};
+    struct chan_wait wait = {300000, 50, {rig->store.pidfd, rig->verify.pidfd, -1, -1}};
     enum status st;
 
     if (rig->draft.pid != 0)
@@ -167,11 +167,11 @@ void rig_close(struct rig *rig)
     char command[128];
 
     if (rig->draft.pid != 0)
-        proc_stop(&rig->draft, 3000);
+        proc_stop(&rig->draft, 30000);
     if (rig->verify.pid != 0)
-        proc_stop(&rig->verify, 3000);
+        proc_stop(&rig->verify, 30000);
     if (rig->store.pid != 0)
-        proc_stop(&rig->store, 3000);
+        proc_stop(&rig->store, 30000);
     chan_close(rig->control);
     if (rig->dir != NULL)
         rundir_leave(rig->dir);

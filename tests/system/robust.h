@@ -11,6 +11,7 @@
 #include "tests/test_helpers.h"
 
 enum { N_PROMPT = 40, GEN = 6 };
+enum { PATIENCE_MS = 60000 }; /* for what happens at once on a machine that is not busy */
 
 static char target[512], draft[512], other[512];
 static struct rig_options options = {.target = target, .draft = draft, .retrieval_tokens = "65536"};

@@ -206,7 +206,7 @@ static void a_run_leaves_all_its_files_and_no_process(void **state)
     write_study("");
     program_start(&p, "run @/small.yaml --out @/run");
     assert_true(program_find(&p, "verify") > 0);
-    assert_int_equal(program_wait(&p, 60), 0);
+    assert_int_equal(program_wait(&p, 240), 0);
     assert_true(program_is_gone(&p));
     assert_non_null(strstr(program_output(&p), "2 trials on 1 prompts"));
     static const char *const files[] = {

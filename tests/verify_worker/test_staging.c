@@ -58,6 +58,15 @@ static struct staging *open_ring(struct device *dev, uint32_t n_slots)
     return open_ring_from(dev, n_slots, NULL);
 }
 
+/* Until the link has carried so many. */
+static void await_bytes(const struct device *dev, uint64_t n_bytes)
+{
+    uint64_t begin = clock_now_ns();
+
+    while (device_copy_bytes(dev) < n_bytes)
+        assert_true(clock_seconds_since(begin) < 60);
+}
+
 static void take_all(struct staging *ring, uint32_t n_pages)
 {
     for (uint32_t l = 0; l < N_LAYERS; l++) {
@@ -114,7 +123,6 @@ static void what_ran_ahead_is_not_carried_again(void **state)
 {
     struct device *dev = open_device(50);
     struct staging *ring;
-    uint64_t begin;
 
     reset_arena();
     for (int i = 0; i < 5; i++)
@@ -124,9 +132,7 @@ static void what_ran_ahead_is_not_carried_again(void **state)
     for (int pass = 0; pass < 3; pass++)
         take_all(ring, 5);
     /* Three passes of 5 pages, and two slots of the next one with 4 each. */
-    begin = clock_now_ns();
-    while (device_copy_bytes(dev) < (3 * N_LAYERS * 5 + 2 * 4) * PAGE)
-        assert_true(clock_seconds_since(begin) < 5);
+    await_bytes(dev, (3 * N_LAYERS * 5 + 2 * 4) * PAGE);
     staging_close(ring);
     assert_int_equal(device_copy_bytes(dev), (3 * N_LAYERS * 5 + 2 * 4) * PAGE);
     device_close(dev);
@@ -158,11 +164,14 @@ static void pages_that_are_passed_over_are_not_copied(void **state)
     device_close(dev);
 }
 
+/* A machine that takes the thread away inside a take adds to its wait, so the
+ * best of many passes is judged. */
 static void a_paced_link_is_waited_for_only_where_nothing_ran_ahead(void **state)
 {
+    enum { TRIES = 50 };
     const double gbps = 0.004; /* a page takes 1 ms */
     struct device *dev = open_device(gbps);
-    uint64_t pass_ns = (uint64_t)(N_LAYERS * 8 * PAGE / gbps), before;
+    uint64_t pass_ns = (uint64_t)(N_LAYERS * 8 * PAGE / gbps), before, best = UINT64_MAX;
     struct staging *ring;
 
     reset_arena();
@@ -173,9 +182,14 @@ static void a_paced_link_is_waited_for_only_where_nothing_ran_ahead(void **state
     before = staging_wait_ns(ring);
     assert_true(before >= pass_ns);
     assert_int_equal(staging_ahead(ring, 8, NULL), ST_OK);
-    clock_sleep_until(clock_now_ns() + pass_ns * 3 / 2);
-    take_all(ring, 8);
-    assert_true(staging_wait_ns(ring) - before < pass_ns / 2);
+    for (uint64_t pass = 2; pass < 2 + TRIES && best >= pass_ns / 2; pass++) {
+        await_bytes(dev, pass * N_LAYERS * 8 * PAGE);
+        before = staging_wait_ns(ring);
+        take_all(ring, 8);
+        if (staging_wait_ns(ring) - before < best)
+            best = staging_wait_ns(ring) - before;
+    }
+    assert_true(best < pass_ns / 2);
     staging_close(ring);
     device_close(dev);
 }
