@@ -17,6 +17,7 @@ static const char usage[] =
     "usage: mspeckv COMMAND [options]\n"
     "\n"
     "  run FILE [--set key=value]... [--out DIR]   run a study, print its tables\n"
+    "  run --resume DIR                            go on with a run that was cut short\n"
     "  generate --target DIR [options]             decode one prompt\n"
     "  tokenize --tokenizer DIR_OR_FILE [--decode] text on stdin, token ids on stdout\n"
     "  dataset demo|PATH --tokens N [options]      the demo text; a study's prompt\n"

@@ -55,6 +55,8 @@ static json_t *machine_object(const struct machine *m)
 
 static json_t *store_object(const struct manifest *m)
 {
+    if (!m->is_started)
+        return json_null();
     return json_pack(
         "{s:o, s:I, s:I, s:o, s:o}", "arena", text_or_null(m->arena_kind), "arena_bytes",
         (json_int_t)m->arena_bytes, "huge_page_bytes", (json_int_t)m->huge_page_bytes, "numa_node",
@@ -176,22 +178,37 @@ static json_t *experiment_object(const struct manifest *m)
         "timeout_s", e->timeout_s, "warmup", (int)e->warmup, "studies", studies);
 }
 
-enum status manifest_write(const struct manifest *m, const char *path, struct err *err)
+static json_t *origin_object(const struct manifest *m)
+{
+    json_t *set = json_array();
+    for (size_t i = 0; i < m->n_sets; i++)
+        json_array_append_new(set, text_or_null(m->set[i]));
+    return json_pack("{s:o, s:o, s:o}", "directory", text_or_null(m->directory), "set", set, "text",
+                     text_or_null(m->text));
+}
+
+char *manifest_text(const struct manifest *m)
 {
     json_t *all = json_pack(
-        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:o}", "manifest",
-        1, "version", text_or_null(m->version), "commit", text_or_null(m->commit), "date",
-        date_now(), "command", command_line(m), "machine", machine_object(m->machine), "store",
-        store_object(m), "link", link_object(m), "target_fingerprint",
-        text_or_null(m->target_fingerprint), "draft_fingerprint",
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:o, s:o, s:[]}",
+        "manifest", MANIFEST_FORMAT, "version", text_or_null(m->version), "commit",
+        text_or_null(m->commit), "date", date_now(), "command", command_line(m), "machine",
+        machine_object(m->machine), "store", store_object(m), "link", link_object(m),
+        "target_fingerprint", text_or_null(m->target_fingerprint), "draft_fingerprint",
         text_or_null(m->draft_fingerprint), "target_random_weights", (int)m->random_target,
         "draft_random_weights", (int)m->random_draft, "layers", (json_int_t)m->n_layers,
         "memory_gbps", number_or_null(m->memory_gbps, m->memory_gbps > 0), "experiment",
-        experiment_object(m));
+        experiment_object(m), "origin", origin_object(m), "resumed");
     CHECK(all != NULL);
     char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     json_decref(all);
     CHECK(text != NULL);
+    return text;
+}
+
+enum status manifest_write(const struct manifest *m, const char *path, struct err *err)
+{
+    char *text = manifest_text(m);
     enum status st = whole_file_write(path, text, strlen(text), err);
     free(text);
     return st;

@@ -21,9 +21,15 @@ struct manifest {
     const char *commit;           /* NULL: not built from git */
     int argc;
     char *const *argv;
+    /* What a resumed run reads the experiment from again. */
+    const char *directory; /* the current one, absolute */
+    const char *text;      /* the experiment file's bytes; e->path is its name */
+    const char *const *set;
+    size_t n_sets;
     const char *target_fingerprint, *draft_fingerprint; /* NULL: none */
     bool random_target, random_draft;                   /* weights */
     uint32_t n_layers;
+    bool is_started; /* false: the fields below are not known yet, null in the file */
     /* The store's own words and numbers, from WELCOME. */
     const char *arena_kind; /* "posix" or "memfd" */
     uint64_t arena_bytes, huge_page_bytes;
@@ -33,6 +39,10 @@ struct manifest {
     bool link_simulated;
 };
 
+enum { MANIFEST_FORMAT = 2 };
+
+/* The file's bytes, owned by the caller: free(). */
+char *manifest_text(const struct manifest *m);
 /* Through a temporary file, fsync and rename: `path` is whole or absent. */
 enum status manifest_write(const struct manifest *m, const char *path, struct err *err);
 

@@ -88,6 +88,23 @@ enum status results_open(struct results_file **out, const char *path, const stru
     return ST_OK;
 }
 
+enum status results_continue(struct results_file **out, const char *path, size_t size,
+                             const struct experiment *e, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, ST_IO, "open %s: %s", path, strerror(errno));
+    if (ftruncate(fd, (off_t)size) != 0) {
+        enum status st = err_set(err, ST_IO, "cut %s: %s", path, strerror(errno));
+        close(fd);
+        return st;
+    }
+    struct results_file *f = mem_zalloc(sizeof *f);
+    *f = (struct results_file){fd, mem_strdup(path), (off_t)size, e};
+    *out = f;
+    return ST_OK;
+}
+
 void results_close(struct results_file *f)
 {
     if (f == NULL)
@@ -146,6 +163,7 @@ static enum status read_lines(struct results *out, const char *path, const char 
             return err_in(err, st, "%s:%u", path, number);
         out->n++;
         at += length + 1;
+        out->whole_bytes = at;
     }
     return ST_OK;
 }

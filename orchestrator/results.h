@@ -49,6 +49,10 @@ struct results_file; /* owns its descriptor */
 /* A new file; ST_IO if it exists. `e` is borrowed until results_close: lines name its studies. */
 enum status results_open(struct results_file **out, const char *path, const struct experiment *e,
                          struct err *err);
+/* Goes on behind the first `size` bytes of a file, whole lines; a torn line
+ * behind them is cut off. */
+enum status results_continue(struct results_file **out, const char *path, size_t size,
+                             const struct experiment *e, struct err *err);
 /* One line, on disk when this returns. On ST_IO the file holds only whole lines again. */
 enum status results_append(struct results_file *f, const struct result *r, struct err *err);
 void results_close(struct results_file *f); /* NULL is fine */
@@ -56,6 +60,7 @@ void results_close(struct results_file *f); /* NULL is fine */
 struct results {
     uint32_t n;
     struct result *result; /* [n], in the file's order */
+    size_t whole_bytes;    /* of the whole lines */
     size_t torn_bytes;     /* > 0: the file ends in a piece of a line, which is not in `result` */
     uint32_t torn_line;    /* its number, from 1 */
 };

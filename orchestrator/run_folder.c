@@ -79,7 +79,8 @@ static enum status check_empty(const char *dir, struct err *err)
     for (struct dirent *e = readdir(open_dir); st == ST_OK && e != NULL; e = readdir(open_dir))
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
             st = err_set(err, ST_INVALID,
-                         "%s is not empty (it holds %s); a new or empty directory would be right",
+                         "%s is not empty (it holds %s); a new or empty directory would be right, "
+                         "and `mspeckv run --resume DIR` goes on with a run",
                          dir, e->d_name);
     closedir(open_dir);
     return st;

@@ -117,6 +117,19 @@ static void warm_up(struct study_run *run, const struct trial *t)
 
 /* ---- one prompt ---- */
 
+static bool is_done(const struct study_run *run, const struct trial *t)
+{
+    return run->done != NULL && run->done[t->number];
+}
+
+static bool all_are_done(const struct study_run *run, const struct prompt *p)
+{
+    for (uint32_t i = 0; i < p->n_trials; i++)
+        if (!is_done(run, &run->matrix->trial[p->first_trial + i]))
+            return false;
+    return true;
+}
+
 static enum status prompt_failed(struct study_run *run, const struct prompt *p,
                                  const struct err *why, struct err *err)
 {
@@ -124,7 +137,8 @@ static enum status prompt_failed(struct study_run *run, const struct prompt *p,
     enum status st = ST_OK;
 
     for (uint32_t i = 0; st == ST_OK && i < p->n_trials; i++)
-        st = record(run, &run->matrix->trial[p->first_trial + i], NAN, NULL, reason, err);
+        if (!is_done(run, &run->matrix->trial[p->first_trial + i]))
+            st = record(run, &run->matrix->trial[p->first_trial + i], NAN, NULL, reason, err);
     free(reason);
     if (st == ST_OK && session_is_over(run->session))
         return err_set(err, ST_CLOSED, "%s", why->text);
@@ -158,6 +172,8 @@ static enum status one_prompt(struct study_run *run, uint32_t number, bool warm[
         return prompt_failed(run, p, &why, err);
     for (uint32_t i = 0; st == ST_OK && i < p->n_trials && !stopped_now(run); i++) {
         const struct trial *t = &run->matrix->trial[p->first_trial + i];
+        if (is_done(run, t))
+            continue;
         if (run->e->warmup && !warm[t->method]) {
             warm[t->method] = true;
             warm_up(run, t);
@@ -176,7 +192,8 @@ enum status study_run(struct study_run *run, struct err *err)
     enum status st = ST_OK;
 
     for (uint32_t i = 0; st == ST_OK && i < run->matrix->n_prompts && !stopped_now(run); i++)
-        st = one_prompt(run, i, warm, err);
+        if (!all_are_done(run, &run->matrix->prompt[i]))
+            st = one_prompt(run, i, warm, err);
     progress_clear(run->progress);
     return st;
 }

@@ -18,10 +18,11 @@ struct study_run {
     struct session *session;
     struct results_file *file;
     struct progress *progress;
-    struct result *result; /* [matrix->n_trials], owned by the caller; zeroed before */
-    uint32_t n_results;
-    uint32_t n_failed;
-    bool is_stopped; /* by the user: what is in `result` is whole */
+    const bool *done;      /* [matrix->n_trials]: not to be run; NULL: none */
+    struct result *result; /* with room for n_results + matrix->n_trials, owned by the caller */
+    uint32_t n_results;    /* those before, and each new one behind them */
+    uint32_t n_failed;     /* of the new ones */
+    bool is_stopped;       /* by the user: what is in `result` is whole */
 };
 
 /* A failed trial is a result with its reason and no error here. An error means

@@ -323,10 +323,45 @@ static void a_write_that_ends_early_leaves_only_whole_lines(void **state)
     experiment_free(e);
 }
 
+static void a_file_goes_on_behind_its_whole_lines(void **state)
+{
+    struct experiment *e;
+    struct matrix *m;
+    struct result r;
+    struct results_file *f = NULL;
+    struct results back;
+    struct err err = {{0}};
+
+    one_result(&e, &m, &r);
+    assert_int_equal(results_continue(&f, path, 0, e, &err), ST_IO); /* there is none */
+    assert_int_equal(results_open(&f, path, e, &err), ST_OK);
+    assert_int_equal(results_append(f, &r, &err), ST_OK);
+    results_close(f);
+    append_text("{\"trial\":1,\"cel");
+    assert_int_equal(results_read(&back, path, e, &err), ST_OK);
+    size_t whole = back.whole_bytes;
+    results_release(&back);
+    assert_int_equal(whole + 15, file_size());
+    assert_int_equal(results_continue(&f, path, whole, e, &err), ST_OK);
+    assert_int_equal(file_size(), whole);
+    assert_int_equal(results_append(f, &r, &err), ST_OK);
+    results_close(f);
+    assert_int_equal(results_read(&back, path, e, &err), ST_OK);
+    assert_int_equal(back.n, 2);
+    assert_int_equal(back.torn_bytes, 0);
+    assert_int_equal(back.whole_bytes, 2 * whole);
+    results_release(&back);
+    result_release(&r);
+    matrix_close(m);
+    experiment_free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_field_survives_the_file, make_path, drop_path),
+        cmocka_unit_test_setup_teardown(a_file_goes_on_behind_its_whole_lines, make_path,
+                                        drop_path),
         cmocka_unit_test_setup_teardown(a_torn_last_line_is_reported_and_kept, make_path,
                                         drop_path),
         cmocka_unit_test(every_cut_of_a_line_is_torn_or_refused),

@@ -120,6 +120,33 @@ static void check_text(json_t *text, struct prompt_source *source)
     assert_string_equal(hash, want);
 }
 
+static void check_measured(json_t *all)
+{
+    const char *version = NULL, *arena = NULL;
+    double gbps = 0;
+    int simulated = 0, n_cpus = 0;
+    assert_non_null(all);
+    assert_int_equal(json_unpack(all, "{s:s, s:{s:s}, s:{s:F, s:b}, s:{s:i}}", "version", &version,
+                                 "store", "arena", &arena, "link", "gbps", &gbps, "simulated",
+                                 &simulated, "machine", "cpus", &n_cpus),
+                     0);
+    assert_string_equal(version, "0.1.0");
+    assert_string_equal(arena, "posix");
+    assert_close(gbps, 0.25, 0);
+    assert_true(simulated);
+    assert_true(n_cpus >= 1);
+}
+
+static void check_origin(json_t *all)
+{
+    json_t *origin = json_object_get(all, "origin");
+    assert_string_equal(json_string_value(json_object_get(origin, "directory")), "/here");
+    assert_string_equal(json_string_value(json_object_get(origin, "text")), "name: sample\n");
+    json_t *set = json_array_get(json_object_get(origin, "set"), 0);
+    assert_string_equal(json_string_value(set), "gamma=8");
+    assert_int_equal(json_array_size(json_object_get(all, "resumed")), 0);
+}
+
 static void check_settings(json_t *experiment)
 {
     const char *acceptance = NULL;
@@ -157,24 +184,18 @@ static void the_manifest_says_all_settings_and_the_machine(void **state)
                          .arena_bytes = 1 << 30,
                          .numa_node = -1,
                          .numa_local_share = -1,
+                         .is_started = true,
+                         .directory = "/here",
+                         .text = "name: sample\n",
+                         .set = (const char *const[]){"gamma=8"},
+                         .n_sets = 1,
                          .memory_gbps = 15.5,
                          .link_gbps = 0.25,
                          .link_simulated = true};
     assert_int_equal(manifest_write(&m, path, &err), ST_OK);
     json_t *all = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
-    const char *version = NULL, *arena = NULL;
-    double gbps = 0;
-    int simulated = 0, n_cpus = 0;
-    assert_non_null(all);
-    assert_int_equal(json_unpack(all, "{s:s, s:{s:s}, s:{s:F, s:b}, s:{s:i}}", "version", &version,
-                                 "store", "arena", &arena, "link", "gbps", &gbps, "simulated",
-                                 &simulated, "machine", "cpus", &n_cpus),
-                     0);
-    assert_string_equal(version, "0.1.0");
-    assert_string_equal(arena, "posix");
-    assert_close(gbps, 0.25, 0);
-    assert_true(simulated);
-    assert_true(n_cpus >= 1);
+    check_measured(all);
+    check_origin(all);
     check_settings(json_object_get(all, "experiment"));
     /* Absent things are null, not invented. */
     assert_true(json_is_null(json_object_get(all, "commit")));

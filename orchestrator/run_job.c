@@ -1,0 +1,278 @@
+#include "orchestrator/run_job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "orchestrator/command.h"
+#include "orchestrator/run_heading.h"
+#include "orchestrator/summary_files.h"
+#include "orchestrator/tables.h"
+
+/* ---- before anything runs ---- */
+
+enum status run_job_prepare(struct run_job *job, struct err *err)
+{
+    struct run_plan *plan = &job->plan;
+    struct memory_room room;
+    enum status st = run_plan_fill(plan, err);
+
+    memory_room_ask(&room);
+    machine_read(&job->machine, "");
+    if (st == ST_OK)
+        st = memory_plan_check(&plan->memory, &plan->shape, &plan->need, &room, err);
+    if (st == ST_OK)
+        st = target_shape_fingerprint(&job->target_fingerprint, plan->e->target, err);
+    if (st == ST_OK && plan->speculates)
+        st = target_shape_fingerprint(&job->draft_fingerprint, plan->e->draft, err);
+    return st;
+}
+
+struct manifest run_job_manifest(const struct run_job *job)
+{
+    const struct run_plan *plan = &job->plan;
+    const struct msg_welcome *store = &job->store;
+
+    return (struct manifest){.e = plan->e,
+                             .machine = &job->machine,
+                             .matrix = plan->matrix,
+                             .source = plan->source,
+                             .version = command_version,
+                             .commit = command_commit[0] != '\0' ? command_commit : NULL,
+                             .argc = job->argc,
+                             .argv = job->argv,
+                             .directory = job->directory,
+                             .text = job->text,
+                             .set = job->set,
+                             .n_sets = job->n_sets,
+                             .target_fingerprint = job->target_fingerprint,
+                             .draft_fingerprint = job->draft_fingerprint,
+                             .random_target = plan->random_target,
+                             .random_draft = plan->random_draft,
+                             .n_layers = plan->shape.n_layers,
+                             .is_started = store->arena_bytes > 0,
+                             .arena_kind = plan->e->arena,
+                             .arena_bytes = store->arena_bytes,
+                             .huge_page_bytes = store->huge_page_bytes,
+                             .numa_node =
+                                 store->numa_node == UINT32_MAX ? -1 : (int)store->numa_node,
+                             .numa_local_share = store->numa_local_share,
+                             .memory_gbps = job->verify.memory_gbps,
+                             .link_gbps = job->verify.link_gbps,
+                             .link_simulated = job->verify.link_gbps > 0};
+}
+
+enum status run_job_open_log(struct run_job *job, struct err *err)
+{
+    char *path;
+    enum status st;
+
+    job->log_dir = mem_printf("%s/logs", job->folder);
+    path = mem_printf("%s/mspeckv.log", job->log_dir);
+    st = log_open("mspeckv", path, LOG_INFO, err);
+    free(path);
+    return st;
+}
+
+/* ---- the processes ---- */
+
+static enum status open_session(struct run_job *job, struct err *err)
+{
+    const struct experiment *e = job->plan.e;
+    const struct run_record *frozen = &job->record;
+    bool paced = frozen->is_started && frozen->link_gbps > 0;
+    const struct group_options group = {.target = e->target,
+                                        .draft = job->plan.speculates ? e->draft : NULL,
+                                        .verify_device = e->verify_device,
+                                        .draft_device = e->draft_device,
+                                        .threads = e->threads,
+                                        .link = paced ? LINK_GBPS : e->link,
+                                        .link_value = paced ? frozen->link_gbps : e->link_value,
+                                        .sinks = e->sinks,
+                                        .window = e->window,
+                                        .retrieval_tokens = job->plan.memory.retrieval_tokens,
+                                        .f32_base = job->plan.memory.f32_base,
+                                        .arena = e->arena,
+                                        .numa_node = e->numa_node,
+                                        .arena_bytes = job->plan.need.arena_bytes,
+                                        .log_dir = job->log_dir};
+    struct session_watch watch = study_run_watch(&job->run);
+    enum status st = session_open(&job->run.session, &group, &watch, err);
+
+    if (st == ST_OK)
+        job->verify = *group_ready(session_group(job->run.session), GROUP_VERIFY);
+    if (st == ST_OK && frozen->is_started) {
+        job->verify.memory_gbps = frozen->memory_gbps;
+        job->verify.link_gbps = frozen->link_gbps;
+    }
+    return st;
+}
+
+/* What the store was granted. */
+static enum status ask_store(struct run_job *job, struct err *err)
+{
+    struct msg hello = {.verb = MSG_HELLO}, answer = {0};
+    const struct group_call call = {.member = GROUP_KVSTORE,
+                                    .request = &hello,
+                                    .want = MSG_WELCOME,
+                                    .timeout_s = 60,
+                                    .stop_at = 1};
+    enum status st;
+
+    hello.hello.protocol = MSG_VERSION;
+    snprintf(hello.hello.client, sizeof hello.hello.client, "mspeckv");
+    st = group_ask(session_group(job->run.session), &call, &answer, err);
+    if (st == ST_OK)
+        job->store = answer.welcome;
+    return st;
+}
+
+/* A run that goes on keeps what was measured when it began. */
+static enum status write_manifest(struct run_job *job, struct err *err)
+{
+    struct manifest m;
+    char *path;
+    enum status st;
+
+    if (job->record.is_started)
+        return run_record_note(&job->record, job->argc, job->argv, err);
+    st = ask_store(job, err);
+    if (st != ST_OK)
+        return st;
+    m = run_job_manifest(job);
+    path = mem_printf("%s/manifest.json", job->folder);
+    st = manifest_write(&m, path, err);
+    free(path);
+    return st;
+}
+
+/* ---- the summary ---- */
+
+/* Only the last result of each trial stays: an earlier one has failed. */
+static void keep_last(struct study_run *run)
+{
+    uint32_t *last = mem_array(run->matrix->n_trials, sizeof *last), n = 0;
+
+    for (uint32_t i = 0; i < run->n_results; i++)
+        last[run->result[i].trial] = i;
+    for (uint32_t i = 0; i < run->n_results; i++) {
+        struct result r = run->result[i];
+        run->result[i] = (struct result){.n_uses = 0};
+        if (last[r.trial] == i)
+            run->result[n++] = r;
+        else
+            result_release(&r);
+    }
+    run->n_results = n;
+    free(last);
+}
+
+/* Also of what a stop or a failure has left. */
+static enum status write_summary(struct run_job *job, struct err *err)
+{
+    struct summary *summary = NULL;
+    enum status st;
+
+    summary_open(&summary, job->plan.e, job->run.result, job->run.n_results, job->verify.link_gbps);
+    summary->random_weights = job->plan.random_target || job->plan.random_draft;
+    summary->n_skipped = prompt_source_skipped(job->plan.source);
+    tables_print(stdout, summary);
+    st = summary_files_write(summary, job->folder, err);
+    summary_close(summary);
+    printf("\n%s: manifest.json, results.jsonl, summary.{json,csv,md}, logs/\n", job->folder);
+    return st;
+}
+
+/* ---- the run ---- */
+
+static enum status verdict(const struct run_job *job, struct err *err)
+{
+    if (job->run.is_stopped)
+        return err_set(err, ST_CLOSED,
+                       "stopped after %u of %u trials; `mspeckv run --resume %s` goes on",
+                       job->run.n_results, job->plan.matrix->n_trials, job->folder);
+    if (job->run.n_failed > 0)
+        return err_set(err, ST_IO,
+                       "%u of %u trials failed; %s/results.jsonl says why, `mspeckv run --resume "
+                       "%s` tries them again",
+                       job->run.n_failed, job->plan.matrix->n_trials, job->folder, job->folder);
+    return ST_OK;
+}
+
+static enum status run_trials(struct run_job *job, struct err *err)
+{
+    const struct run_plan *plan = &job->plan;
+    const struct run_heading heading = {.e = plan->e,
+                                        .source = plan->source,
+                                        .matrix = plan->matrix,
+                                        .folder = job->folder,
+                                        .verify = &job->verify,
+                                        .arena_bytes = plan->need.arena_bytes,
+                                        .random_target = plan->random_target,
+                                        .random_draft = plan->random_draft};
+    enum status st = open_session(job, err);
+
+    if (st == ST_OK)
+        st = write_manifest(job, err);
+    if (st != ST_OK)
+        return st;
+    run_heading_print(stdout, &heading);
+    return study_run(&job->run, err);
+}
+
+static void set_up(struct run_job *job)
+{
+    struct study_run *run = &job->run;
+    uint32_t n_trials = job->plan.matrix->n_trials;
+
+    progress_init(&job->progress, stderr, isatty(STDERR_FILENO), n_trials - job->n_done);
+    run->e = job->plan.e;
+    run->matrix = job->plan.matrix;
+    run->source = job->plan.source;
+    run->file = job->results;
+    run->progress = &job->progress;
+    run->done = job->done;
+    run->result = mem_resize(run->result, (size_t)run->n_results + n_trials, sizeof *run->result);
+    job->verify.memory_gbps = job->record.memory_gbps;
+    job->verify.link_gbps = job->record.link_gbps;
+}
+
+enum status run_job_run(struct run_job *job, struct err *err)
+{
+    struct err late = {{0}};
+    enum status st = ST_OK, summed;
+
+    set_up(job);
+    if (job->n_done < job->plan.matrix->n_trials)
+        st = run_trials(job, err);
+    keep_last(&job->run);
+    if (job->run.n_results > 0) {
+        summed = write_summary(job, &late);
+        if (st == ST_OK && summed != ST_OK)
+            return err_set(err, summed, "summary: %s", late.text);
+    }
+    return st == ST_OK ? verdict(job, err) : st;
+}
+
+void run_job_release(struct run_job *job)
+{
+    session_close(job->run.session);
+    results_close(job->results);
+    for (uint32_t i = 0; i < job->run.n_results; i++)
+        result_release(&job->run.result[i]);
+    free(job->run.result);
+    free(job->done);
+    run_plan_release(&job->plan);
+    run_record_release(&job->record);
+    free(job->target_fingerprint);
+    free(job->draft_fingerprint);
+    free(job->text);
+    free(job->directory);
+    free(job->folder);
+    free(job->log_dir);
+    run_lock_give(&job->lock);
+    log_close();
+}
