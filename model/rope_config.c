@@ -46,6 +46,31 @@ static void read_original(const struct source *s, struct rope_config *rope)
     s->nested->st = s->top->st;
 }
 
+/* In the words of transformers: a key that is there and holds nothing. */
+static bool is_null(const struct json_fields *f, const char *key)
+{
+    return json_is_null(json_object_get(f->object, key));
+}
+
+/* A factor of null, not an absent one, follows from the two lengths, as in transformers 5. */
+static void read_yarn_factor(const struct source *s, struct rope_config *rope)
+{
+    struct json_fields *f = s->nested;
+
+    rope->factor = 1.0;
+    if (!is_null(f, "factor"))
+        rope->factor = json_fields_real(f, "factor", 1.0, MAX_FACTOR);
+    read_original(s, rope);
+    if (f->st != ST_OK || !is_null(f, "factor"))
+        return;
+    rope->factor = s->max_positions / rope->original;
+    if (rope->factor < 1.0)
+        f->st = err_set(f->err, ST_CORRUPT,
+                        "%s: factor is null, and max_position_embeddings %u over "
+                        "original_max_position_embeddings %g is less than 1",
+                        f->where, s->max_positions, rope->original);
+}
+
 /* The paper's temperature of attention, as a factor of cosine and sine. */
 static double mscale_of(double factor, double mscale)
 {
@@ -68,12 +93,12 @@ static void read_yarn(const struct source *s, struct rope_config *rope)
 {
     struct json_fields *f = s->nested;
 
-    rope->factor = json_fields_real(f, "factor", 1.0, MAX_FACTOR);
-    read_original(s, rope);
+    read_yarn_factor(s, rope);
     read_yarn_attention(s, rope);
     rope->beta_fast = json_fields_real_or(f, "beta_fast", 1e-3, MAX_POSITIONS, 32.0);
     rope->beta_slow = json_fields_real_or(f, "beta_slow", 1e-3, MAX_POSITIONS, 1.0);
-    rope->truncate = json_fields_bool_or(f, "truncate", true);
+    /* As there, an absent one says yes and a null no. */
+    rope->truncate = json_fields_bool_or(f, "truncate", !is_null(f, "truncate"));
     if (f->st == ST_OK && rope->beta_fast <= rope->beta_slow)
         f->st = err_set(f->err, ST_CORRUPT, "%s: beta_fast %g must be above beta_slow %g", f->where,
                         rope->beta_fast, rope->beta_slow);

@@ -65,6 +65,28 @@ static void yarn_has_the_defaults_of_its_paper(void **state)
                 1.0);
 }
 
+/* Numbers of transformers 5.23 for these objects in a config of 512 positions. */
+static void a_yarn_factor_of_null_follows_from_the_lengths(void **state)
+{
+    static const char null_factor[] = "{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":null,"
+                                      "\"original_max_position_embeddings\":128}}";
+    struct rope_config rope = accept(null_factor);
+
+    assert_true(rope.factor == 4.0 && rope.original == 128.0);
+    assert_close(rope.attention_factor, 1.138629436111989, 1e-15); /* 0.1 ln 4 + 1 */
+    rope = accept("{\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":null}}");
+    assert_true(rope.factor == 1.0 && rope.original == 512.0 && rope.attention_factor == 1.0);
+    rope = accept("{\"original_max_position_embeddings\":256,\"rope_scaling\":{"
+                  "\"type\":\"yarn\",\"factor\":null}}");
+    assert_true(rope.factor == 2.0);
+    refuse("{\"rope_scaling\":{\"type\":\"yarn\",\"factor\":null,"
+           "\"original_max_position_embeddings\":1024}}",
+           ST_CORRUPT, "max_position_embeddings 512 over original_max_position_embeddings 1024");
+    refuse("{\"rope_scaling\":{\"type\":\"linear\",\"factor\":null}}", ST_CORRUPT,
+           "factor is missing");
+    assert_false(accept("{\"rope_scaling\":{" YARN ",\"truncate\":null}}").truncate);
+}
+
 static void the_two_mscales_of_yarn_count_only_together(void **state)
 {
     double one = 0.1 * log(32.0) + 1.0;
@@ -174,6 +196,7 @@ int main(void)
         cmocka_unit_test(a_rotation_is_read_from_either_spelling),
         cmocka_unit_test(a_rope_scaling_that_says_anything_replaces_rope_parameters),
         cmocka_unit_test(yarn_has_the_defaults_of_its_paper),
+        cmocka_unit_test(a_yarn_factor_of_null_follows_from_the_lengths),
         cmocka_unit_test(the_two_mscales_of_yarn_count_only_together),
         cmocka_unit_test(llama3_takes_four_numbers),
         cmocka_unit_test(an_original_length_beside_the_object_stands_before_the_one_in_it),
