@@ -40,16 +40,17 @@ static uint32_t absent_or(const struct json_fields *f, const char *key, uint32_t
 /* Query heads share KV heads in equal groups. */
 static void read_heads(struct json_fields *f, const struct family *family, struct model_config *cfg)
 {
+    struct head_defaults defaults = family_heads(family);
     uint32_t fallback;
 
     cfg->n_heads = json_fields_u32(f, "num_attention_heads", 1, MAX_HEADS);
-    fallback = absent_or(f, "num_key_value_heads", family_default_kv_heads(family), cfg->n_heads);
+    fallback = absent_or(f, "num_key_value_heads", defaults.n_kv_heads, cfg->n_heads);
     cfg->n_kv_heads = json_fields_u32_or(f, "num_key_value_heads", 1, MAX_HEADS, fallback);
     if (f->st == ST_OK && cfg->n_heads % cfg->n_kv_heads != 0)
         f->st = err_set(f->err, ST_CORRUPT,
                         "%s: num_key_value_heads %u does not divide num_attention_heads %u",
                         f->where, cfg->n_kv_heads, cfg->n_heads);
-    fallback = absent_or(f, "head_dim", family_default_head_dim(family), 0);
+    fallback = absent_or(f, "head_dim", defaults.head_dim, 0);
     if (f->st == ST_OK && !json_fields_has(f, "head_dim") && fallback == 0 &&
         cfg->hidden % cfg->n_heads != 0)
         refuse(f, ST_CORRUPT,

@@ -11,7 +11,6 @@ enum { DEFAULT_WINDOW = 4096, DEFAULT_MAX_WINDOW_LAYERS = 28, MAX_WINDOW = 1 << 
 
 struct family {
     const char *architecture;
-    uint32_t n_kv_heads, head_dim; /* defaults */
     void (*read)(struct json_fields *f, struct model_config *cfg);
 };
 
@@ -105,10 +104,10 @@ static void read_qwen3(struct json_fields *f, struct model_config *cfg)
 }
 
 static const struct family families[] = {
-    {"LlamaForCausalLM", 0, 0, read_llama},
-    {"MistralForCausalLM", 8, 0, read_mistral},
-    {"Qwen2ForCausalLM", 32, 0, read_qwen2},
-    {"Qwen3ForCausalLM", 32, 128, read_qwen3},
+    {"LlamaForCausalLM", read_llama},
+    {"MistralForCausalLM", read_mistral},
+    {"Qwen2ForCausalLM", read_qwen2},
+    {"Qwen3ForCausalLM", read_qwen3},
 };
 
 const struct family *family_find(struct json_fields *f)
@@ -134,14 +133,9 @@ const struct family *family_find(struct json_fields *f)
     return NULL;
 }
 
-uint32_t family_default_kv_heads(const struct family *family)
+struct head_defaults family_heads(const struct family *family)
 {
-    return family->n_kv_heads;
-}
-
-uint32_t family_default_head_dim(const struct family *family)
-{
-    return family->head_dim;
+    return head_defaults_of(family->architecture);
 }
 
 void family_read(const struct family *family, struct json_fields *f, struct model_config *cfg)

@@ -12,6 +12,7 @@
 #include <jansson.h>
 #include <xxhash.h>
 
+#include "common/head_defaults.h"
 #include "common/mem.h"
 #include "common/msg.h"
 #include "common/whole_file.h"
@@ -38,6 +39,28 @@ static enum status read_count(const json_t *config, const char *key, uint32_t ma
     return ST_OK;
 }
 
+/* Heads may be left out; what that means is the architecture's, what a null means is not. */
+static enum status read_heads(struct target_shape *s, const json_t *config, uint32_t hidden,
+                              struct err *err)
+{
+    const json_t *list = json_object_get(config, "architectures");
+    struct head_defaults absent = head_defaults_of(json_string_value(json_array_get(list, 0)));
+    uint32_t n_kv = s->n_heads, dim = hidden / s->n_heads;
+    enum status st;
+
+    if (absent.n_kv_heads > 0 && json_object_get(config, "num_key_value_heads") == NULL)
+        n_kv = absent.n_kv_heads;
+    if (absent.head_dim > 0 && json_object_get(config, "head_dim") == NULL)
+        dim = absent.head_dim;
+    st = read_count(config, "num_key_value_heads", MAX_HEADS, n_kv, &s->n_kv_heads, err);
+    if (st == ST_OK)
+        st = read_count(config, "head_dim", KV_MAX_HEAD_DIM, dim, &s->head_dim, err);
+    if (st == ST_OK && s->head_dim > KV_MAX_HEAD_DIM)
+        return err_set(err, ST_CORRUPT, "hidden_size %u over %u heads makes a head_dim above %d",
+                       hidden, s->n_heads, KV_MAX_HEAD_DIM);
+    return st;
+}
+
 static enum status read_fields(struct target_shape *s, const json_t *config, struct err *err)
 {
     uint32_t hidden = 0;
@@ -48,8 +71,6 @@ static enum status read_fields(struct target_shape *s, const json_t *config, str
     if (st == ST_OK)
         st = read_count(config, "num_attention_heads", MAX_HEADS, 0, &s->n_heads, err);
     if (st == ST_OK)
-        st = read_count(config, "num_key_value_heads", MAX_HEADS, s->n_heads, &s->n_kv_heads, err);
-    if (st == ST_OK)
         st = read_count(config, "hidden_size", 1 << 20, 0, &hidden, err);
     if (st == ST_OK)
         st = read_count(config, "vocab_size", MAX_VOCAB, 0, &s->n_vocab, err);
@@ -57,11 +78,7 @@ static enum status read_fields(struct target_shape *s, const json_t *config, str
         return err_set(err, ST_CORRUPT, "hidden_size %u is less than num_attention_heads %u",
                        hidden, s->n_heads);
     if (st == ST_OK)
-        st =
-            read_count(config, "head_dim", KV_MAX_HEAD_DIM, hidden / s->n_heads, &s->head_dim, err);
-    if (st == ST_OK && s->head_dim > KV_MAX_HEAD_DIM)
-        return err_set(err, ST_CORRUPT, "hidden_size %u over %u heads makes a head_dim above %d",
-                       hidden, s->n_heads, KV_MAX_HEAD_DIM);
+        st = read_heads(s, config, hidden, err);
     return st;
 }
 

@@ -50,6 +50,41 @@ static void absent_fields_follow_the_others(void **state)
     assert_int_equal(s.head_dim, 32);
 }
 
+/* The same numbers that model/config.c reads (tests/model/test_family.c). */
+static void heads_that_are_left_out_are_those_of_the_architecture(void **state)
+{
+    static const struct {
+        const char *fields;
+        uint32_t n_kv_heads, head_dim;
+    } cases[] = {
+        {"\"architectures\": [\"LlamaForCausalLM\"]", 64, 16},
+        {"\"architectures\": [\"MistralForCausalLM\"]", 8, 16},
+        {"\"architectures\": [\"Qwen2ForCausalLM\"]", 32, 16},
+        {"\"architectures\": [\"Qwen3ForCausalLM\"]", 32, 128},
+        {"\"architectures\": [\"Qwen3ForCausalLM\"], \"head_dim\": 64", 32, 64},
+        {"\"architectures\": [\"Qwen3ForCausalLM\"], \"head_dim\": null, "
+         "\"num_key_value_heads\": null",
+         64, 16},
+        {"\"architectures\": \"Qwen3ForCausalLM\"", 64, 16},
+        {"\"architectures\": [7]", 64, 16},
+    };
+
+    put("model.safetensors", "12345678");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct target_shape s;
+        struct err err = {{0}};
+        char config[512];
+        snprintf(config, sizeof config,
+                 "{\"num_hidden_layers\": 5, \"num_attention_heads\": 64, \"hidden_size\": 1024, "
+                 "\"vocab_size\": 512, %s}",
+                 cases[i].fields);
+        put("config.json", config);
+        assert_int_equal(target_shape_read(&s, dir, &err), ST_OK);
+        assert_int_equal(s.n_kv_heads, cases[i].n_kv_heads);
+        assert_int_equal(s.head_dim, cases[i].head_dim);
+    }
+}
+
 static void hostile_numbers_are_refused_by_name(void **state)
 {
     expect_refusal("{\"num_hidden_layers\": 5,", "config.json:1");
@@ -139,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(absent_fields_follow_the_others),
+        cmocka_unit_test(heads_that_are_left_out_are_those_of_the_architecture),
         cmocka_unit_test(hostile_numbers_are_refused_by_name),
         cmocka_unit_test(a_fingerprint_changes_with_any_byte),
         cmocka_unit_test(a_draft_of_another_vocabulary_is_refused),
