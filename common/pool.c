@@ -162,8 +162,10 @@ enum status pool_open(struct pool **out, int n_threads, const int *cpus, struct 
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->job_there, NULL);
     pthread_cond_init(&pool->job_done, NULL);
-    /* Signals belong to the thread that waits for them, never to a worker. */
+    /* Signals belong to the thread that waits for them, never to a worker; a failed
+     * read is the reader's own, and blocked it would kill without a word. */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     while (st == ST_OK && pool->n_started < n_threads - 1) {
         struct worker *w = &pool->worker[pool->n_started];

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/map_guard.h"
 #include "common/mem.h"
 #include "model/json_doc.h"
 
@@ -285,6 +286,12 @@ static enum status map_fd(int fd, uint8_t **out, size_t *out_bytes, const char *
     return ST_OK;
 }
 
+static void unmap(const uint8_t *bytes, size_t n_bytes)
+{
+    map_guard_remove(bytes);
+    munmap((void *)(uintptr_t)bytes, n_bytes);
+}
+
 enum status safetensors_open(struct safetensors *out, const char *path, struct err *err)
 {
     /* O_NONBLOCK: opening a pipe that stands in the file's place must not hang. */
@@ -300,11 +307,12 @@ enum status safetensors_open(struct safetensors *out, const char *path, struct e
     close(fd);
     if (st != ST_OK)
         return st;
+    map_guard_add(bytes, n_bytes, path);
     st = safetensors_parse(out, bytes, n_bytes, path, err);
     if (st == ST_OK)
         out->mapped = true;
     else
-        munmap(bytes, n_bytes);
+        unmap(bytes, n_bytes);
     return st;
 }
 
@@ -315,7 +323,7 @@ void safetensors_release(struct safetensors *file)
     free(file->entry);
     free(file->path);
     if (file->mapped)
-        munmap((void *)file->bytes, file->n_bytes);
+        unmap(file->bytes, file->n_bytes);
     memset(file, 0, sizeof *file);
 }
 

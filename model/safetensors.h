@@ -5,8 +5,8 @@
  * exactly, without gap, overlap or overflow, and each range is as long as its shape and dtype
  * say. Data is never touched. The format: https://github.com/huggingface/safetensors.
  *
- * A mapped file must not be shortened while it is open (the kernel answers a read past its new
- * end with SIGBUS).
+ * A mapped file that is shortened while it is open ends the program with one line
+ * (common/map_guard.h).
  */
 #ifndef MODEL_SAFETENSORS_H
 #define MODEL_SAFETENSORS_H

@@ -3,6 +3,7 @@
 
 #include "common/args.h"
 #include "common/log.h"
+#include "common/map_guard.h"
 #include "common/proc.h"
 #include "verify_worker/worker.h"
 
@@ -106,6 +107,8 @@ int main(int argc, char **argv)
     st = log_open("verify", opt.log_path, (enum log_level)opt.log_level, &err);
     if (st == ST_OK)
         st = proc_init(true, &err);
+    if (st == ST_OK)
+        st = map_guard_init("mspeckv-verify", &err);
     if (st == ST_OK)
         st = worker_open(&worker, &opt.worker, &err);
     if (st == ST_OK)

@@ -177,6 +177,31 @@ static void a_prefill_in_the_middle_of_a_trial_ends_the_trial_at_once(void **sta
     rig_close(&rig);
 }
 
+/* The whole of verify's checkpoint is mapped: the next read of a weight fails. */
+static void a_checkpoint_shortened_in_use_ends_verify_with_one_line(void **state)
+{
+    char dir[] = "/tmp/test-shortened-XXXXXX", command[700], file[64], words[200];
+    struct msg msg = {.verb = MSG_PREFILL, .prefill = {3, N_PROMPT, prompt}}, answer = {0};
+    struct rig_options both = options;
+    struct err err = {{0}};
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(command, sizeof command, "cp %s/* %s", target, dir);
+    assert_int_equal(system(command), 0);
+    options = (struct rig_options){.target = dir};
+    start();
+    options = both;
+    snprintf(file, sizeof file, "%s/model.safetensors", dir);
+    assert_int_equal(truncate(file, 8192), 0);
+    assert_int_equal(rig_ask(&rig, "verify", &msg, MSG_PREFILLED, &answer, &err), ST_CLOSED);
+    snprintf(words, sizeof words, "verify died: exit status 1: mspeckv-verify: %s: the file was",
+             file);
+    assert_line(&err, words);
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+    rig_close(&rig);
+}
+
 static void a_draft_of_another_vocabulary_is_refused_by_one_clear_line(void **state)
 {
     static const char *const words =
@@ -244,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_draft_ends_when_verify_is_killed),
         cmocka_unit_test(a_store_killed_in_a_trial_is_reported_and_verify_ends),
         cmocka_unit_test(a_prefill_in_the_middle_of_a_trial_ends_the_trial_at_once),
+        cmocka_unit_test(a_checkpoint_shortened_in_use_ends_verify_with_one_line),
         cmocka_unit_test(a_draft_of_another_vocabulary_is_refused_by_one_clear_line),
         cmocka_unit_test(nothing_of_a_killed_run_stays_behind),
     };

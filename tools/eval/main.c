@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/args.h"
+#include "common/map_guard.h"
 #include "common/proc.h"
 #include "tools/eval/eval_report.h"
 
@@ -92,7 +93,9 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     if (st != ST_OK)
         return exit_report(PROGRAM, EXIT_USAGE, st, &err);
-    st = eval_run(&opt, &result, &err);
+    st = map_guard_init(PROGRAM, &err);
+    if (st == ST_OK)
+        st = eval_run(&opt, &result, &err);
     if (st == ST_OK) {
         eval_report_print(stdout, &opt, &result);
         if (fflush(stdout) != 0 || ferror(stdout))
