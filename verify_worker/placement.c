@@ -24,7 +24,6 @@ struct placement {
     void *scratch;            /* device, one sealed page on its way to the store */
     struct staging *ring;     /* NULL where nothing is streamed */
     const void **staged;      /* [max_pages] addresses in the slot at hand */
-    uint64_t copied_before;   /* device_copy_bytes at open */
     uint64_t in_place_bytes;
     double k_error[2], v_error[2];
 };
@@ -145,7 +144,6 @@ enum status placement_open(struct placement **out, const struct placement_args *
     p->host_table = mem_array(p->n_layers, sizeof *p->host_table);
     p->first_page = mem_array(p->n_layers, sizeof *p->first_page);
     p->staged = mem_array(args->max_pages, sizeof *p->staged);
-    p->copied_before = device_copy_bytes(args->dev);
     describe_layers(p);
     st = device_alloc(args->dev, DEVICE_SCRATCH, kv_page_bytes(args->sealed, p->shape), &p->scratch,
                       err);
@@ -301,7 +299,7 @@ struct placement_counts placement_counts(const struct placement *p)
     uint32_t n_slots = p->args.staging_layers > 0 ? p->args.staging_layers : 2;
 
     return (struct placement_counts){
-        .link_bytes = p->in_place_bytes + (device_copy_bytes(p->args.dev) - p->copied_before),
+        .link_bytes = p->in_place_bytes + staging_used_bytes(p->ring),
         .link_wait_ns = staging_wait_ns(p->ring),
         .on_chip_bytes = base * p->args.on_chip,
         .resident_bytes = sealed * p->args.resident,

@@ -9,6 +9,7 @@ struct slot {
     uint8_t *mem;     /* device, [max_pages] pages */
     uint32_t layer;   /* index among the offloaded layers */
     uint32_t n_pages; /* up to here copied or on their way */
+    size_t n_bytes;   /* of its copies, for this use */
     uint64_t ticket;
     bool busy; /* assigned to `layer` */
 };
@@ -19,7 +20,7 @@ struct staging {
     uint64_t n_taken;   /* uses so far: the next take is of layer n_taken % n_layers */
     uint64_t n_started; /* uses whose copy has begun */
     uint32_t ahead;     /* pages that may be copied before they are asked for */
-    uint64_t wait_ns;
+    uint64_t wait_ns, used_bytes;
     bool taken;
 };
 
@@ -75,6 +76,7 @@ static enum status copy_pages(struct staging *s, struct slot *slot, uint32_t n_p
         st = device_copy_start(s->args.dev, slot->mem + from * bytes, page[from],
                                (to - from) * bytes, &slot->ticket, err);
         slot->n_pages = to;
+        slot->n_bytes += (to - from) * bytes;
     }
     return st;
 }
@@ -85,6 +87,7 @@ static enum status start_next(struct staging *s, uint32_t n_pages, struct err *e
 
     slot->layer = (uint32_t)(s->n_started % s->args.n_layers);
     slot->n_pages = 0;
+    slot->n_bytes = 0;
     if (s->args.first_page != NULL)
         slot->n_pages = s->args.first_page[s->args.first_layer + slot->layer];
     slot->busy = true;
@@ -124,6 +127,7 @@ enum status staging_take(struct staging *s, uint32_t layer, uint32_t n_pages, ui
     if (st == ST_OK && slot->ticket != 0)
         st = device_copy_wait(s->args.dev, slot->ticket, err);
     s->wait_ns += clock_now_ns() - begin;
+    s->used_bytes += st == ST_OK ? slot->n_bytes : 0;
     s->taken = st == ST_OK;
     *pages = slot->mem;
     return st;
@@ -136,6 +140,11 @@ enum status staging_give(struct staging *s, uint32_t layer, struct err *err)
     s->taken = false;
     s->n_taken++;
     return run_ahead(s, err);
+}
+
+uint64_t staging_used_bytes(const struct staging *s)
+{
+    return s == NULL ? 0 : s->used_bytes;
 }
 
 uint64_t staging_wait_ns(const struct staging *s)

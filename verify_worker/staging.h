@@ -42,6 +42,9 @@ enum status staging_take(struct staging *s, uint32_t layer, uint32_t n_pages, ui
 /* The layer's slot is free for the next layer of the cycle. */
 enum status staging_give(struct staging *s, uint32_t layer, struct err *err);
 
+/* Bytes carried for what was taken; copies that ran ahead of a use that never
+ * came are not in it, since how many there are is chance. */
+uint64_t staging_used_bytes(const struct staging *s);
 /* Nanoseconds that takes have waited for the link. */
 uint64_t staging_wait_ns(const struct staging *s);
 

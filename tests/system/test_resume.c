@@ -102,13 +102,12 @@ static json_t *tokens_of(const char *folder)
     return all;
 }
 
-/* Takes out every member whose value depends on the clock: also the bytes over
- * the link, since how many layers are copied ahead when a trial ends does. */
+/* Takes out every member whose value depends on the clock. */
 static void drop_times(json_t *json)
 {
-    static const char *const timed[] = {"tok_per_s", "ms_per_token",        "delta_tok_per_s",
-                                        "speedup",   "speedup_over",        "ttft_s",
-                                        "round_ms",  "link_bytes_per_token"};
+    static const char *const timed[] = {"tok_per_s", "ms_per_token", "delta_tok_per_s",
+                                        "speedup",   "speedup_over", "ttft_s",
+                                        "round_ms"};
     const char *key;
     json_t *value;
     size_t i;

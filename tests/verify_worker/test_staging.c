@@ -133,6 +133,7 @@ static void what_ran_ahead_is_not_carried_again(void **state)
         take_all(ring, 5);
     /* Three passes of 5 pages, and two slots of the next one with 4 each. */
     await_bytes(dev, (3 * N_LAYERS * 5 + 2 * 4) * PAGE);
+    assert_int_equal(staging_used_bytes(ring), 3 * N_LAYERS * 5 * PAGE);
     staging_close(ring);
     assert_int_equal(device_copy_bytes(dev), (3 * N_LAYERS * 5 + 2 * 4) * PAGE);
     device_close(dev);
@@ -159,6 +160,7 @@ static void pages_that_are_passed_over_are_not_copied(void **state)
             assert_int_equal(staging_give(ring, FIRST + l, NULL), ST_OK);
         }
         assert_int_equal(device_copy_bytes(dev), n_copied * PAGE);
+        assert_int_equal(staging_used_bytes(ring), n_copied * PAGE);
     }
     staging_close(ring);
     device_close(dev);
