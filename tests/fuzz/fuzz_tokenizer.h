@@ -1,5 +1,5 @@
 /*
- * fuzz_tokenizer.h - what both tokenizer fuzzers do with a file's bytes.
+ * fuzz_tokenizer.h - what the tokenizer fuzzers do with a file's bytes.
  */
 #ifndef TESTS_FUZZ_FUZZ_TOKENIZER_H
 #define TESTS_FUZZ_FUZZ_TOKENIZER_H
@@ -13,21 +13,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static inline void fuzz_tokenizer_use(const char *bytes, size_t n)
+static inline void fuzz_tokenizer_use(const struct tokenizer *tok)
 {
     static const char text[] = "  Once the <s>a\xC3\xA9 e\xCC\x81<u> 12345\r\n\xE2\x96\x81 "
                                "\xF0\x9F\x99\x82\t<|end|>'s abcabc\0x ";
     static const struct plain_text plain = {text, sizeof text - 1, TEXT_WITHIN};
-    struct tokenizer *tok = NULL;
     struct token_list list;
     struct text_buf back;
     struct err err = {{0}};
     size_t bad;
 
-    if (tokenizer_open_memory(&tok, bytes, n, &err) != ST_OK) {
-        CHECK(err.text[0] != '\0' && strchr(err.text, '\n') == NULL);
-        return;
-    }
     token_list_init(&list);
     text_buf_init(&back);
     if (tokenizer_encode(tok, text, sizeof text - 1, &list, &err) == ST_OK) {
@@ -43,6 +38,18 @@ static inline void fuzz_tokenizer_use(const char *bytes, size_t n)
                   (list.id[i] == tok->model.unknown || !tokenizer_is_special(tok, list.id[i])));
     text_buf_release(&back);
     token_list_release(&list);
+}
+
+static inline void fuzz_tokenizer_bytes(const char *bytes, size_t n)
+{
+    struct tokenizer *tok = NULL;
+    struct err err = {{0}};
+
+    if (tokenizer_open_memory(&tok, bytes, n, &err) != ST_OK) {
+        CHECK(err.text[0] != '\0' && strchr(err.text, '\n') == NULL);
+        return;
+    }
+    fuzz_tokenizer_use(tok);
     tokenizer_close(tok);
 }
 

@@ -8,6 +8,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0 || data[0] != '{')
         return 0; /* another kind of file */
-    fuzz_tokenizer_use((const char *)data, size);
+    fuzz_tokenizer_bytes((const char *)data, size);
     return 0;
 }

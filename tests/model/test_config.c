@@ -179,6 +179,32 @@ static void generation_config_replaces_bos_and_eos(void **state)
     temp_dir_remove(&dir);
 }
 
+static void every_broken_field_of_generation_config_is_named(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", "generation_config.json:1:"},
+        {"[]", "generation_config.json"},
+        {"{\"eos_token_id\":1,\"eos_token_id\":2}", "duplicate object key"},
+        {"{\"eos_token_id\":-1}", "generation_config.json: eos_token_id"},
+        {"{\"eos_token_id\":\"2\"}", "generation_config.json: eos_token_id"},
+        {"{\"eos_token_id\":[1,512]}", "generation_config.json: eos_token_id"},
+        {"{\"eos_token_id\":{}}", "generation_config.json: eos_token_id"},
+        {"{\"bos_token_id\":512}", "generation_config.json: bos_token_id"},
+        {"{\"bos_token_id\":1.5}", "generation_config.json: bos_token_id"},
+        {"{\"bos_token_id\":[1]}", "generation_config.json: bos_token_id"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_config cfg = {.n_vocab = 512};
+        struct err err = {{0}};
+        assert_int_equal(model_config_parse_generation(&cfg, cases[i][0], strlen(cases[i][0]),
+                                                       "generation_config.json", &err),
+                         ST_CORRUPT);
+        if (strstr(err.text, cases[i][1]) == NULL || strchr(err.text, '\n') != NULL)
+            fail_msg("%s gave: %s", cases[i][0], err.text);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -190,6 +216,7 @@ int main(void)
         cmocka_unit_test(text_that_is_no_json_is_refused),
         cmocka_unit_test(every_truncation_of_a_config_is_refused),
         cmocka_unit_test(generation_config_replaces_bos_and_eos),
+        cmocka_unit_test(every_broken_field_of_generation_config_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
