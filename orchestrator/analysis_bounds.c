@@ -37,6 +37,12 @@ static enum bound bound_of(const struct cell *c, double *share)
     return most;
 }
 
+/* True if both shares print as the same whole percentage. */
+static bool same_percentage(double a, double b)
+{
+    return lround(100 * a) == lround(100 * b);
+}
+
 /* Points in a row with the same bound are said together. */
 static void say_run(const struct analysing *a, enum method method, uint32_t first, uint32_t last)
 {
@@ -56,7 +62,7 @@ static void say_run(const struct analysing *a, enum method method, uint32_t firs
         snprintf(where, sizeof where, " at %s %s", sweep, from);
     else if (a->of->n_sweeps > 0)
         snprintf(where, sizeof where, " at %s %s to %s", sweep, from, to);
-    if (most - least < 0.005)
+    if (same_percentage(least, most))
         analysis_say(a->to, "%s spends the largest part of a round in %s%s: %.0f %%.",
                      method_name(method), bound_words[bound], where, 100 * most);
     else
@@ -91,7 +97,10 @@ static void say_link(const struct analysing *a, enum method method)
         least = fmin(least, used);
         most = fmax(most, used);
     }
-    if (most > 0)
+    if (most > 0 && same_percentage(least, most))
+        analysis_say(a->to, "Where %s waits for the link it uses %.0f %% of its %.3g GB/s.",
+                     method_name(method), 100 * most, a->s->link_gbps);
+    else if (most > 0)
         analysis_say(a->to, "Where %s waits for the link it uses %.0f to %.0f %% of its %.3g GB/s.",
                      method_name(method), 100 * least, 100 * most, a->s->link_gbps);
 }

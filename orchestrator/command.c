@@ -18,6 +18,7 @@ static const char usage[] =
     "\n"
     "  run FILE [--set key=value]... [--out DIR]   run a study, print its tables\n"
     "  run --resume DIR                            go on with a run that was cut short\n"
+    "  report DIR [DIR... --out FILE]              figures and one page of a run or more\n"
     "  generate --target DIR [options]             decode one prompt\n"
     "  tokenize --tokenizer DIR_OR_FILE [--decode] text on stdin, token ids on stdout\n"
     "  dataset demo|PATH --tokens N [options]      the demo text; a study's prompt\n"
@@ -66,6 +67,7 @@ static const struct {
     {"synth", command_synth},
     {"convert", command_of_script},
     {"doctor", command_doctor},
+    {"report", command_report},
     {"build", command_of_script},
     {"test", command_of_script},
     {"help", command_help},
@@ -74,7 +76,7 @@ static const struct {
     {"-h", command_help},
     {"--version", command_say_version},
 };
-enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 13 };
+enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 14 };
 
 int command_main(int argc, char **argv)
 {

@@ -17,6 +17,7 @@ int command_dataset(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_synth(int argc, char **argv);
 
 extern const char command_version[]; /* "0.1.0" */

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "orchestrator/command.h"
+#include "orchestrator/report_source.h"
 #include "orchestrator/run_heading.h"
 #include "orchestrator/summary_files.h"
 #include "orchestrator/tables.h"
@@ -186,6 +187,20 @@ static enum status write_summary(struct run_job *job, struct err *err)
     return st;
 }
 
+/* The results stand without it, so a report that cannot be made fails nothing. */
+static void write_report(const struct run_job *job)
+{
+    struct err err = {{0}};
+
+    if (report_write(job->folder, &err) == ST_OK) {
+        printf("%s: report.html, plots/\n", job->folder);
+        return;
+    }
+    log_warn(LOG_RUN, "no report: %s", err.text);
+    fprintf(stderr, "mspeckv run: no report: %s; `mspeckv report %s` makes one\n", err.text,
+            job->folder);
+}
+
 /* ---- the run ---- */
 
 static enum status verdict(const struct run_job *job, struct err *err)
@@ -253,6 +268,7 @@ enum status run_job_run(struct run_job *job, struct err *err)
         summed = write_summary(job, &late);
         if (st == ST_OK && summed != ST_OK)
             return err_set(err, summed, "summary: %s", late.text);
+        write_report(job);
     }
     return st == ST_OK ? verdict(job, err) : st;
 }

@@ -53,7 +53,7 @@ static enum status check_program(const struct run_record *r, const char *version
                        (long long)json_integer_value(format), MANIFEST_FORMAT, anew);
     if (!json_is_string(theirs))
         return bad_field(r, "version", err);
-    if (is_text(theirs, version) && is_text(their_commit, commit))
+    if (version == NULL || (is_text(theirs, version) && is_text(their_commit, commit)))
         return ST_OK;
     return err_set(err, ST_VERSION,
                    "%s: the run was begun by %.32s (%.50s) and this is %s (%s); %s", r->path,

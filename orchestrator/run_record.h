@@ -25,7 +25,8 @@ struct run_record {
 
 /* ST_NOT_FOUND: `dir` is no run directory. ST_CORRUPT: the field that is wrong.
  * ST_VERSION: written by another format, version or commit (NULL: none) of
- * the program. run_record_release in any case. */
+ * the program; with `version` NULL any version and commit will do.
+ * run_record_release in any case. */
 enum status run_record_read(struct run_record *out, const char *dir, const char *version,
                             const char *commit, struct err *err);
 void run_record_release(struct run_record *r); /* zeroed is fine */

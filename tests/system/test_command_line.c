@@ -210,11 +210,37 @@ static void a_run_leaves_all_its_files_and_no_process(void **state)
     assert_true(program_is_gone(&p));
     assert_non_null(strstr(program_output(&p), "2 trials on 1 prompts"));
     static const char *const files[] = {
-        "run/manifest.json",  "run/results.jsonl",   "run/summary.json",
-        "run/summary.csv",    "run/summary.md",      "run/logs/mspeckv.log",
-        "run/logs/draft.log", "run/logs/verify.log", "run/logs/kvstore.log"};
+        "run/manifest.json",    "run/results.jsonl",    "run/summary.json",   "run/summary.csv",
+        "run/summary.md",       "run/logs/mspeckv.log", "run/logs/draft.log", "run/logs/verify.log",
+        "run/logs/kvstore.log", "run/report.html"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         assert_true(program_has_file(&p, files[i]));
+}
+
+static void a_report_needs_a_run_and_is_made_of_it(void **state)
+{
+    char path[256];
+
+    if (!has_data)
+        skip();
+    assert_int_equal(program_run(&p, "report"), 2);
+    assert_non_null(strstr(program_output(&p), "a run directory is missing"));
+    assert_int_equal(program_run(&p, "report @/nowhere"), 1);
+    assert_non_null(strstr(program_output(&p), "nowhere"));
+    write_study("");
+    assert_int_equal(program_run(&p, "run @/small.yaml --out @/run"), 0);
+    snprintf(path, sizeof path, "%s/run/report.html", p.dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(program_run(&p, "report @/run"), 0);
+    assert_true(program_has_file(&p, "run/report.html"));
+    assert_int_equal(program_run(&p, "report @/run @/run"), 2);
+    assert_int_equal(program_run(&p, "report @/run @/run --out @/two.html"), 0);
+    assert_true(program_has_file(&p, "two.html"));
+    assert_int_equal(program_run(&p, "report @/run @/run --out @/two.html"), 2);
+    assert_non_null(strstr(program_output(&p), "the file exists"));
+    assert_true(program_write(&p, "run/results.jsonl", "{\"trial\": 0}\n"));
+    assert_int_equal(program_run(&p, "report @/run"), 1);
+    assert_non_null(strstr(program_output(&p), "run/results.jsonl:1: "));
 }
 
 /* Two files of a folder inside an instruction, a third that is too short. */
@@ -313,6 +339,7 @@ int main(void)
         CASE(a_study_of_a_folder_reports_each_document),
         CASE(what_cannot_run_is_refused_before_anything_starts),
         CASE(a_run_leaves_all_its_files_and_no_process),
+        CASE(a_report_needs_a_run_and_is_made_of_it),
         CASE(generate_gives_the_baselines_tokens_with_every_method),
         CASE(streamed_text_is_the_objects_text),
     };

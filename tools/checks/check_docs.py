@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "FORMATS.md"]
 QUOTED = re.compile(r"`([A-Za-z0-9_.*{},-]+/[A-Za-z0-9_./*{},-]*)`")
 # first words that are not paths of the repository
-NOT_PATHS = ("build/", "runs/", "dev/", "pair/", "logs/", "model/config/")
+NOT_PATHS = ("build/", "runs/", "plots/", "dev/", "pair/", "logs/", "model/config/")
 
 
 def expand(pattern):
