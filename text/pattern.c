@@ -57,6 +57,7 @@ enum status pattern_open(struct pattern **out, enum pattern_syntax syntax, const
     PCRE2_SIZE at = 0;
     PCRE2_UCHAR words[128];
     pcre2_code *code;
+    size_t bad = 0;
     int rc = 0;
 
     options |= syntax == PATTERN_LITERAL
@@ -67,6 +68,8 @@ enum status pattern_open(struct pattern **out, enum pattern_syntax syntax, const
     if (n > MAX_PATTERN_BYTES)
         return err_set(err, ST_CORRUPT, "the pattern has %zu bytes, more than %d", n,
                        MAX_PATTERN_BYTES);
+    if (!utf8_check(text, n, &bad))
+        return err_set(err, ST_CORRUPT, "the pattern is no UTF-8 at byte %zu", bad);
     code = pcre2_compile((PCRE2_SPTR)text, n, options, &rc, &at, NULL);
     if (code == NULL) {
         pcre2_get_error_message(rc, words, sizeof words);

@@ -86,6 +86,8 @@ static void unknown_ranks_open_with_a_pattern(void **state)
     refused(&dir, NULL, ST_UNSUPPORTED, "--pattern REGEX says it");
     refused(&dir, "(", ST_INVALID, "--pattern: the pattern fails at byte 1");
     refused(&dir, "", ST_INVALID, "--pattern: the pattern is empty");
+    refused(&dir, "a|\xff\xff", ST_INVALID, "--pattern: the pattern is no UTF-8 at byte 2");
+    refused(&dir, "\xed\xa0\x80", ST_INVALID, "--pattern: the pattern is no UTF-8 at byte 0");
     assert_int_equal(tokenizer_open_split(&tok, dir.path, " |\\w", &err), ST_OK);
     FIX_EXPECT(tok, "ab a", 0, 1, 3, 0);
     tokenizer_close(tok);
