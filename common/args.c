@@ -237,16 +237,22 @@ static void print_wrapped(FILE *to, const char *text, size_t column)
     fputc('\n', to);
 }
 
-/* " (default X)", or nothing where there is no default. */
+/* " (default X)", or nothing where there is no default: a number that the option
+ * itself would refuse stands for "not given". */
 static void default_words(const struct arg_spec *s, char *buf, size_t size)
 {
     const char *at = s->choices;
+    double number = s->kind == ARG_INT    ? (double)*(int64_t *)s->out
+                    : s->kind == ARG_REAL ? *(double *)s->out
+                                          : 0.0;
 
     buf[0] = '\0';
+    if ((s->kind == ARG_INT || s->kind == ARG_REAL) && (number < s->min || number > s->max))
+        return;
     if (s->kind == ARG_INT)
         snprintf(buf, size, " (default %lld)", (long long)*(int64_t *)s->out);
     if (s->kind == ARG_REAL)
-        snprintf(buf, size, " (default %g)", *(double *)s->out);
+        snprintf(buf, size, " (default %g)", number);
     if (s->kind == ARG_STRING && *(const char **)s->out != NULL)
         snprintf(buf, size, " (default %s)", *(const char **)s->out);
     if (s->kind != ARG_CHOICE)

@@ -47,7 +47,8 @@ struct args_rest {
 enum status args_parse(const struct arg_spec *spec, size_t n_specs, int argc, char **argv,
                        struct args_rest *rest, struct err *err);
 
-/* "usage: program usage\n\noptions:\n ..." for a terminal of 80 columns. */
+/* "usage: program usage\n\noptions:\n ..." for a terminal of 80 columns. What
+ * `out` holds is printed as the default, unless it is a number outside [min, max]. */
 void args_help(FILE *to, const char *program, const char *usage, const struct arg_spec *spec,
                size_t n_specs);
 

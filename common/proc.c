@@ -249,6 +249,7 @@ enum status proc_init(bool die_with_parent, struct err *err)
 {
     struct sigaction stop = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction hangup;
     pid_t parent = getppid();
 
     if (own.fd < 0)
@@ -257,6 +258,10 @@ enum status proc_init(bool die_with_parent, struct err *err)
         return err_set(err, ST_IO, "eventfd: %s", strerror(errno));
     if (sigaction(SIGTERM, &stop, NULL) != 0 || sigaction(SIGINT, &stop, NULL) != 0 ||
         sigaction(SIGPIPE, &ignore, NULL) != 0)
+        return err_set(err, ST_IO, "sigaction: %s", strerror(errno));
+    /* A closed terminal stops us as Ctrl-C does, unless nohup asked to go on. */
+    if (sigaction(SIGHUP, NULL, &hangup) != 0 ||
+        (hangup.sa_handler != SIG_IGN && sigaction(SIGHUP, &stop, NULL) != 0))
         return err_set(err, ST_IO, "sigaction: %s", strerror(errno));
     if (!die_with_parent)
         return ST_OK;

@@ -33,7 +33,8 @@ bool proc_has_ended(struct proc *p, char *how, size_t how_size);
 /* SIGTERM, wait up to timeout_ms, then SIGKILL; reaps. */
 void proc_stop(struct proc *p, int timeout_ms);
 
-/* In main of every program: SIGTERM and SIGINT set a flag and make
+/* In main of every program: SIGTERM, SIGINT and, unless it is ignored
+ * (nohup), SIGHUP set a flag and make
  * proc_stop_fd() readable; SIGPIPE is ignored; PDEATHSIG = SIGTERM if
  * `die_with_parent`. */
 enum status proc_init(bool die_with_parent, struct err *err);

@@ -168,6 +168,26 @@ static void test_help_fits_eighty_columns_and_names_every_option(void **state)
     free(text);
 }
 
+static void test_help_gives_no_default_that_the_option_would_refuse(void **state)
+{
+    int64_t layers = 0, tokens = 1;
+    double theta = 0;
+    const struct arg_spec spec[] = {
+        {"layers", ARG_INT, &layers, NULL, 1, 256, NULL, "N", "of the shape if absent"},
+        {"theta", ARG_REAL, &theta, NULL, 1.001, 1e15, NULL, "X", "10000 if absent"},
+        {"tokens", ARG_INT, &tokens, NULL, 1, 256, NULL, "N", "how many"},
+    };
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+
+    args_help(to, "prog", "", spec, 3);
+    fclose(to);
+    assert_null(strstr(text, "(default 0)"));
+    assert_non_null(strstr(text, "how many (default 1)\n"));
+    free(text);
+}
+
 static void test_scalars_are_strict_up_to_their_ends(void **state)
 {
     int64_t i = 7;
@@ -198,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_help_wins_over_mistakes_and_leaves_the_defaults),
         cmocka_unit_test(test_arguments_without_a_place_are_refused),
         cmocka_unit_test(test_help_fits_eighty_columns_and_names_every_option),
+        cmocka_unit_test(test_help_gives_no_default_that_the_option_would_refuse),
         cmocka_unit_test(test_scalars_are_strict_up_to_their_ends),
     };
 

@@ -231,11 +231,11 @@ static void stop_in_child(bool by_parent, int ready_fd, int done_fd)
     _exit(0);
 }
 
-static void test_sigterm_and_sigint_ask_for_a_stop(void **state)
+static void test_sigterm_sigint_and_sighup_ask_for_a_stop(void **state)
 {
-    static const int signals[] = {SIGTERM, SIGINT};
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         int ready[2], done[2];
         char byte = 0;
         pid_t pid;
@@ -255,6 +255,23 @@ static void test_sigterm_and_sigint_ask_for_a_stop(void **state)
             close(done[k]);
         }
     }
+}
+
+static void test_a_hangup_that_nohup_ignores_stays_ignored(void **state)
+{
+    pid_t pid = fork();
+    int how;
+
+    if (pid == 0) {
+        signal(SIGHUP, SIG_IGN);
+        if (proc_init(false, NULL) != ST_OK)
+            _exit(1);
+        raise(SIGHUP);
+        _exit(proc_stop_requested() ? 2 : 0);
+    }
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 0);
 }
 
 static void test_a_process_that_dies_with_its_parent_is_asked_to_stop(void **state)
@@ -344,7 +361,8 @@ int main(void)
         cmocka_unit_test(test_stop_asks_first),
         cmocka_unit_test(test_stop_kills_what_does_not_listen),
         cmocka_unit_test(test_children_of_a_killed_parent_are_stopped),
-        cmocka_unit_test(test_sigterm_and_sigint_ask_for_a_stop),
+        cmocka_unit_test(test_sigterm_sigint_and_sighup_ask_for_a_stop),
+        cmocka_unit_test(test_a_hangup_that_nohup_ignores_stays_ignored),
         cmocka_unit_test(test_a_process_that_dies_with_its_parent_is_asked_to_stop),
         cmocka_unit_test(test_the_own_directory_holds_this_program),
         cmocka_unit_test(test_a_long_log_path_is_kept_whole),

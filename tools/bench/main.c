@@ -31,7 +31,7 @@ static enum status attention_options(struct attention_bench *bench, int argc, ch
     enum status st = args_parse(spec, n_specs, argc, argv, NULL, err);
 
     if (st == ST_CLOSED)
-        args_help(stdout, "mspeckv-bench", "attention [options]", spec, n_specs);
+        args_help(stdout, "mspeckv bench", "attention [options]", spec, n_specs);
     if (st != ST_OK)
         return st;
     if (bench->head_dim % 8 != 0)
@@ -70,7 +70,7 @@ static enum status run_memory(int argc, char **argv, bool *is_usage, struct err 
     enum status st = args_parse(spec, n_specs, argc, argv, NULL, err);
 
     if (st == ST_CLOSED)
-        args_help(stdout, "mspeckv-bench", "memory [options]", spec, n_specs);
+        args_help(stdout, "mspeckv bench", "memory [options]", spec, n_specs);
     *is_usage = st != ST_OK;
     return st == ST_OK ? memory_bench_run(device, (int)n_threads, err) : st;
 }
@@ -87,10 +87,10 @@ int main(int argc, char **argv)
     } else if (strcmp(what, "memory") == 0) {
         st = run_memory(argc - 1, argv + 1, &is_usage, &err);
     } else if (strcmp(what, "--help") == 0) {
-        args_help(stdout, "mspeckv-bench", USAGE, NULL, 0);
+        args_help(stdout, "mspeckv bench", USAGE, NULL, 0);
         st = ST_CLOSED;
     } else {
-        st = err_set(&err, ST_INVALID, "say what to measure: mspeckv-bench %s", USAGE);
+        st = err_set(&err, ST_INVALID, "say what to measure: mspeckv bench %s", USAGE);
     }
     if (st == ST_OK || st == ST_CLOSED)
         return 0;

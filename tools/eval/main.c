@@ -11,7 +11,7 @@
 #include "common/proc.h"
 #include "tools/eval/eval_report.h"
 
-static const char PROGRAM[] = "mspeckv-eval";
+static const char PROGRAM[] = "mspeckv eval";
 static const char USAGE[] = "--target DIR --text FILE --kv-format LIST [options]";
 
 static enum status parse_formats(struct eval_options *opt, const char *list, struct err *err)

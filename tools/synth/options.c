@@ -25,14 +25,14 @@ static size_t list_specs(struct arg_spec spec[N_SPECS], struct flags *f)
     const struct arg_spec all[N_SPECS] = {
         {"arch", ARG_STRING, &f->arch, NULL, 0, 0, NULL, "NAME", "a shape listed below, or custom"},
         {"out", ARG_STRING, &f->out, NULL, 0, 0, NULL, "DIR", "a new or an empty directory"},
-        {"seed", ARG_INT, &f->seed, NULL, 0, 9007199254740992.0, NULL, "S", "default 1"},
-        {"dtype", ARG_CHOICE, &f->dtype, NULL, 0, 0, "bf16|f16|f32", "D", "default bf16"},
+        {"seed", ARG_INT, &f->seed, NULL, 0, 9007199254740992.0, NULL, "S", "of the weights"},
+        {"dtype", ARG_CHOICE, &f->dtype, NULL, 0, 0, "bf16|f16|f32", "D", "of the weights"},
         {"layers", ARG_INT, &f->layers, NULL, 1, 256, NULL, "N", "other than the shape has"},
         {"tokenizer", ARG_STRING, &f->tokenizer, NULL, 0, 0, NULL, "PATH",
          "file or checkpoint directory; default: the demo model's"},
-        {"shard-size", ARG_REAL, &f->shard_gb, NULL, 1e-6, 1e6, NULL, "GB", "of a file; default 5"},
+        {"shard-size", ARG_REAL, &f->shard_gb, NULL, 1e-6, 1e6, NULL, "GB", "of a file"},
         {"threads", ARG_INT, &f->threads, NULL, 1, MAX_THREADS, NULL, "N",
-         "default: all, up to 32"},
+         "all CPUs if absent, up to 32"},
         {"hidden", ARG_INT, &f->hidden, NULL, 8, 65536, NULL, "N", "custom: width of the stream"},
         {"heads", ARG_INT, &f->heads, NULL, 1, 1024, NULL, "N", "custom: query heads"},
         {"kv-heads", ARG_INT, &f->kv_heads, NULL, 1, 1024, NULL, "N", "custom; default --heads"},
@@ -54,7 +54,7 @@ static void print_help(const struct arg_spec *spec, size_t n_specs)
 {
     const struct arch *a;
 
-    args_help(stdout, "mspeckv-synth", USAGE, spec, n_specs);
+    args_help(stdout, "mspeckv synth", USAGE, spec, n_specs);
     printf("\nWrites a checkpoint with random weights, to measure speed with. Shapes:\n");
     for (size_t i = 0; (a = arch_at(i)) != NULL; i++)
         printf("  %-16s %2u layers of %u, heads %u/%u of %u, %u tokens\n", a->name, a->n_layers,
