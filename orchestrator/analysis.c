@@ -64,40 +64,52 @@ bool analysis_exceeds_spread(struct spread x)
 
 /* ---- differences ---- */
 
-/* Appends the point's value to a list. */
-static void list_point(char *list, size_t size, const struct study *of, uint32_t point)
+/* Points with one outcome; without a sweep there is one, which has no value to name. */
+struct outcome {
+    bool is_there;
+    char points[512];
+};
+
+static void outcome_add(struct outcome *o, const struct study *of, uint32_t point)
 {
     char value[64];
-    size_t n = strlen(list);
+    size_t n = strlen(o->points);
 
+    o->is_there = true;
     heading_point(of, point, value, sizeof value);
-    snprintf(list + n, size - n, "%s%s", n > 0 ? ", " : "", value);
+    if (strcmp(value, "-") != 0)
+        snprintf(o->points + n, sizeof o->points - n, "%s%s", n > 0 ? ", " : "", value);
+}
+
+static void outcome_say(const struct outcome *o, const char *what, char *text, size_t size)
+{
+    size_t n = strlen(text);
+
+    if (o->is_there)
+        snprintf(text + n, size - n, "%s %s beyond the spread%s%s", n > 0 ? ";" : "", what,
+                 o->points[0] != '\0' ? " at " : "", o->points);
 }
 
 static void compare(const struct analysing *a, enum method method)
 {
-    char above[512] = "", below[512] = "", within[512] = "";
+    struct outcome above = {0}, below = {0}, within = {0};
+    char text[SENTENCE_BYTES] = "";
 
     for (uint32_t p = 0; p < a->n_points; p++) {
         const struct cell *c = analysis_cell(a, p, method);
         if (c->delta.n == 0)
             continue;
         if (!analysis_exceeds_spread(c->delta))
-            list_point(within, sizeof within, a->of, p);
-        else if (c->delta.mean > 0)
-            list_point(above, sizeof above, a->of, p);
+            outcome_add(&within, a->of, p);
         else
-            list_point(below, sizeof below, a->of, p);
+            outcome_add(c->delta.mean > 0 ? &above : &below, a->of, p);
     }
-    if (above[0] == '\0' && below[0] == '\0' && within[0] == '\0')
-        return;
-    analysis_say(a->to, "%s against %s, paired by seed:%s%s%s%s%s%s%s%s.", method_name(method),
-                 method_name(a->of->reference),
-                 above[0] != '\0' ? " faster beyond the spread at " : "", above,
-                 above[0] != '\0' && below[0] != '\0' ? ";" : "",
-                 below[0] != '\0' ? " slower beyond the spread at " : "", below,
-                 within[0] != '\0' && (above[0] != '\0' || below[0] != '\0') ? ";" : "",
-                 within[0] != '\0' ? " no difference beyond the spread at " : "", within);
+    outcome_say(&above, "faster", text, sizeof text);
+    outcome_say(&below, "slower", text, sizeof text);
+    outcome_say(&within, "no difference", text, sizeof text);
+    if (text[0] != '\0')
+        analysis_say(a->to, "%s against %s, paired by seed:%s.", method_name(method),
+                     method_name(a->of->reference), text);
 }
 
 static void differences(const struct analysing *a)

@@ -11,7 +11,7 @@ static void figures(const struct sheet *p, const struct cell *c, enum method met
     sheet_spread(p->to, c->latency, 15);
     sheet_spread(p->to, c->accepted, 14);
     /* Of the reference it is 1 by definition, without a deviation. */
-    if (method == p->study->reference)
+    if (method == p->study->reference && c->throughput.n > 0)
         sheet_right(p->to, "1", 14);
     else
         sheet_spread(p->to, c->speedup, 14);

@@ -134,7 +134,7 @@ static enum status report_dead(struct group *g, struct err *err)
     g->end = GROUP_DIED;
     keep_log_tail(g, culprit);
     line = log_tail_last(g->log_tail);
-    return err_set(err, ST_CLOSED, "%s died: %s; its log is %s%s%.160s", group_names[culprit],
+    return err_set(err, ST_CLOSED, "%s died: %s; its log is %s%s%.320s", group_names[culprit],
                    how[culprit], g->proc[culprit].log_path, line[0] != '\0' ? ", which ends: " : "",
                    line);
 }

@@ -81,12 +81,15 @@ static void print_study(FILE *to, const struct study *s)
     fprintf(to, "%-10s", s->name);
     for (uint32_t i = 0; i < s->n_methods; i++)
         fprintf(to, " %s", method_name(s->method[i]));
-    fprintf(to, "\n           over %s:", sweep);
-    for (uint32_t p = 0; p < matrix_points(s); p++) {
-        heading_point(s, p, value, sizeof value);
-        fprintf(to, " %s", value);
-    }
     fputc('\n', to);
+    if (strcmp(sweep, "-") != 0) {
+        fprintf(to, "           over %s:", sweep);
+        for (uint32_t p = 0; p < matrix_points(s); p++) {
+            heading_point(s, p, value, sizeof value);
+            fprintf(to, " %s", value);
+        }
+        fputc('\n', to);
+    }
     print_indented(to, fixed);
 }
 
@@ -117,7 +120,7 @@ void run_heading_print(FILE *to, const struct run_heading *h)
         print_study(to, &h->e->study[i]);
     print_effective(to, h->matrix);
     heading_bytes((double)h->arena_bytes, arena, sizeof arena);
-    fprintf(to, "device     %s; threads per worker: ", h->verify->device);
+    fprintf(to, "device     %s\nthreads    of each worker: ", h->verify->device);
     if (h->e->threads > 0)
         fprintf(to, "%u\n", h->e->threads);
     else

@@ -48,7 +48,7 @@ static void speed_row(const struct sheet *p, uint32_t point, enum method method)
     sheet_spread(p->to, c->latency, 15);
     sheet_spread(p->to, c->accepted, 15);
     /* Of the reference it is 1 by definition, without a deviation. */
-    if (method == p->study->reference)
+    if (method == p->study->reference && c->throughput.n > 0)
         sheet_right(p->to, "1", 15);
     else
         sheet_spread(p->to, c->speedup, 15);

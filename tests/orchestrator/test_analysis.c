@@ -122,6 +122,17 @@ static void differences_are_sorted_by_the_seeds_spread(void **state)
     tear_down(&f);
 }
 
+static void without_a_sweep_a_difference_names_no_point(void **state)
+{
+    struct fixture f;
+
+    set_up(&f, "prefill: 1000");
+    put_point(&f, 0, 20, 40);
+    assert_true(says(&f, "mspeckv_kv_quant against baseline, paired by seed: faster beyond the "
+                         "spread."));
+    tear_down(&f);
+}
+
 static void what_is_expected_over_context_holds_or_does_not(void **state)
 {
     struct fixture f;
@@ -174,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_difference_counts_when_its_interval_leaves_zero_out),
         cmocka_unit_test(the_largest_part_of_a_round_is_named_with_its_share),
         cmocka_unit_test(differences_are_sorted_by_the_seeds_spread),
+        cmocka_unit_test(without_a_sweep_a_difference_names_no_point),
         cmocka_unit_test(what_is_expected_over_context_holds_or_does_not),
         cmocka_unit_test(residency_saturates_where_further_steps_add_little),
         cmocka_unit_test(without_results_nothing_is_claimed),

@@ -237,6 +237,31 @@ static void no_line_is_over_80_columns(void **state)
     free(text);
 }
 
+static void a_method_without_trials_has_no_speedup(void **state)
+{
+    struct experiment *e = sample_parse(sample_text);
+    struct summary *s;
+    char *text = NULL, *row;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+
+    summary_open(&s, e, NULL, 0, 0);
+    tables_print(to, s);
+    fclose(to);
+    row = strstr(text, "\nBy document");
+    assert_non_null(row);
+    row = strstr(row, "\nbaseline ");
+    assert_non_null(row);
+    assert_int_equal(strcspn(row, "1"), 22); /* the document's number */
+    assert_int_equal(strspn(row + 23, " -"), strcspn(row + 23, "\n"));
+    row = strstr(text, "\n  baseline ");
+    assert_non_null(row);
+    assert_int_equal(strspn(row + 11, " -"), strcspn(row + 11, "\n"));
+    free(text);
+    summary_close(s);
+    experiment_free(e);
+}
+
 /* Lines that begin a table, and those of them (wrapped or not) that name the link. */
 static void every_table_of_a_simulated_link_says_so(void **state)
 {
@@ -346,6 +371,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tables_are_the_golden_ones),
         cmocka_unit_test(no_line_is_over_80_columns),
+        cmocka_unit_test(a_method_without_trials_has_no_speedup),
         cmocka_unit_test(every_table_of_a_simulated_link_says_so),
         cmocka_unit_test(one_document_and_one_seed_are_said_and_have_no_deviation),
         cmocka_unit_test(one_document_has_no_table_of_documents),
