@@ -132,6 +132,34 @@ static void the_tokenizer_is_the_demo_models_or_the_given_one(void **state)
     assert_true(synth_run_has(&r, "dir/tokenizer.json"));
 }
 
+/* Else a copy would begin texts otherwise, lack tokens, or have no chat. */
+static void what_stands_beside_the_tokenizer_comes_along(void **state)
+{
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
+                                        "added_tokens.json", "chat_template.jinja",
+                                        "ranks.tiktoken"};
+    char path[256], name[64];
+
+    synth_run_expect(&r, SMALL " --out @/m", 0, "random weights");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        FILE *file;
+        snprintf(name, sizeof name, "m/%s", names[i]);
+        path_of(path, name);
+        file = fopen(path, "w");
+        assert_non_null(file);
+        assert_true(fputs("{}", file) >= 0);
+        assert_int_equal(fclose(file), 0);
+    }
+    synth_run_expect(&r, SMALL " --out @/dir --tokenizer @/m", 0, "random weights");
+    synth_run_expect(&r, SMALL " --out @/file --tokenizer @/m/tokenizer.json", 0, "random weights");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(name, sizeof name, "dir/%s", names[i]);
+        assert_true(synth_run_has(&r, name));
+        snprintf(name, sizeof name, "file/%s", names[i]);
+        assert_int_equal(synth_run_has(&r, name), strcmp(names[i], "ranks.tiktoken") != 0);
+    }
+}
+
 static void what_makes_no_sense_is_refused_and_leaves_nothing(void **state)
 {
     static const struct {
@@ -227,6 +255,8 @@ int main(void)
                                         open_run, close_run),
         cmocka_unit_test_setup_teardown(memory_does_not_grow_with_the_model, open_run, close_run),
         cmocka_unit_test_setup_teardown(the_tokenizer_is_the_demo_models_or_the_given_one, open_run,
+                                        close_run),
+        cmocka_unit_test_setup_teardown(what_stands_beside_the_tokenizer_comes_along, open_run,
                                         close_run),
         cmocka_unit_test_setup_teardown(what_makes_no_sense_is_refused_and_leaves_nothing, open_run,
                                         close_run),

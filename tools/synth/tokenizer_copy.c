@@ -1,9 +1,10 @@
 #include "tools/synth/tokenizer_copy.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/mem.h"
 #include "common/whole_file.h"
@@ -46,30 +47,65 @@ static enum status copy_file(const char *from, const char *to_dir, const char *n
     return st;
 }
 
-/* The files that say how text becomes ids, those that are there. */
-static enum status copy_dir(const char *from, const char *to, struct err *err)
+static bool ends_in(const char *name, const char *end)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model",
-                                        "tokenizer_config.json", "special_tokens_map.json"};
+    size_t n = strlen(name), n_end = strlen(end);
+
+    return n > n_end && strcmp(name + n - n_end, end) == 0;
+}
+
+/* What a tokenizer reads beside its own file, and the form of a chat. */
+static bool is_beside(const char *name)
+{
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
+                                        "added_tokens.json", "chat_template.jinja"};
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        found = found || strcmp(name, names[i]) == 0;
+    return found;
+}
+
+/* What tokenizer_open takes from a directory. */
+static bool is_own(const char *name)
+{
+    return strcmp(name, "tokenizer.json") == 0 || strcmp(name, "tokenizer.model") == 0 ||
+           ends_in(name, ".tiktoken");
+}
+
+/* The files of `from` that stand beside a tokenizer's own and, with `own`, these too. */
+static enum status copy_dir(const char *from, const char *to, bool own, struct err *err)
+{
+    DIR *list = opendir(from);
     enum status st = ST_OK;
 
-    for (size_t i = 0; st == ST_OK && i < sizeof names / sizeof names[0]; i++) {
-        char *path = mem_printf("%s/%s", from, names[i]);
-        if (access(path, F_OK) == 0)
-            st = copy_file(path, to, names[i], err);
+    if (list == NULL)
+        return err_set(err, ST_IO, "%s: %s", from, strerror(errno));
+    for (const struct dirent *e = readdir(list); st == ST_OK && e != NULL; e = readdir(list)) {
+        char *path = mem_printf("%s/%s", from, e->d_name);
+        if (is_beside(e->d_name) || (own && is_own(e->d_name)))
+            st = copy_file(path, to, e->d_name, err);
         free(path);
     }
+    closedir(list);
     return st;
 }
 
 enum status tokenizer_copy_write(const struct tokenizer_copy *copy, const char *to, struct err *err)
 {
-    size_t n = strlen(copy->from), n_end = strlen(".json");
+    const char *slash = strrchr(copy->from, '/');
+    bool is_json = ends_in(copy->from, ".json");
     struct stat info;
+    char *folder;
+    enum status st;
 
     if (stat(copy->from, &info) == 0 && S_ISDIR(info.st_mode))
-        return copy_dir(copy->from, to, err);
-    if (n > n_end && strcmp(copy->from + n - n_end, ".json") == 0)
-        return copy_file(copy->from, to, "tokenizer.json", err);
-    return copy_file(copy->from, to, "tokenizer.model", err);
+        return copy_dir(copy->from, to, true, err);
+    folder = slash != NULL ? mem_printf("%.*s/", (int)(slash - copy->from), copy->from)
+                           : mem_strdup(".");
+    st = copy_file(copy->from, to, is_json ? "tokenizer.json" : "tokenizer.model", err);
+    if (st == ST_OK)
+        st = copy_dir(folder, to, false, err);
+    free(folder);
+    return st;
 }
