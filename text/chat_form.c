@@ -184,12 +184,21 @@ static enum status read_llama3(struct chat_form *form, const struct source *src,
 static enum status find_default(struct chat_form *form, const struct source *src, struct err *err)
 {
     static const char open[] = "<|im_start|>system\n", close[] = "<|im_end|>";
+    const char *literal_end = src->text; /* no literal around `at` goes on behind it */
 
     for (const char *at = strstr(src->text, open); at != NULL; at = strstr(at + 1, open)) {
-        const char *text = at + sizeof open - 1, *end = strstr(text, close);
-        size_t n = end != NULL ? (size_t)(end - text) : 0;
+        const char *text = at + sizeof open - 1, *end;
+        size_t n;
 
-        if (n == 0 || strcspn(text, "'\"{}") < n)
+        if (text > literal_end)
+            literal_end = text + strcspn(text, "'\"{}");
+        end = memmem(text, (size_t)(literal_end - text), close, sizeof close - 1);
+        if (end == NULL) { /* nor has any other up to there, so a long source takes no square */
+            at = literal_end - 1;
+            continue;
+        }
+        n = (size_t)(end - text);
+        if (n == 0)
             continue;
         if (form->system != NULL && (strlen(form->system) != n || memcmp(form->system, text, n)))
             return strange(form, "it has two default system texts", err);
