@@ -261,8 +261,8 @@ static void scores(const struct attention_page *page, struct attention_row *cons
                                                        _mm256_set1_ps(page->scale)));
 }
 
-/* Raw scores become p, 0 before the row's first token and behind its limit. Returns what the row's sums
- * shrink by. */
+/* Raw scores become p, 0 before the row's first token and behind its limit. Returns what the row's
+ * sums shrink by. */
 static float softmax_row(const struct attention_page *page, struct attention_row *row, float *s)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
