@@ -135,7 +135,7 @@ void run_heading_print(FILE *to, const struct run_heading *h)
         fprintf(to, "; simulated link %.3f GB/s\n", h->verify->link_gbps);
     else
         fprintf(to, "; no link: the arena is read in place\n");
-    fprintf(to, "run        %u trials on %u prompts -> %s\n\n", h->matrix->n_trials,
-            h->matrix->n_prompts, h->folder);
+    fprintf(to, "run        %u trials on %u prompt%s -> %s\n\n", h->matrix->n_trials,
+            h->matrix->n_prompts, h->matrix->n_prompts == 1 ? "" : "s", h->folder);
     fflush(to);
 }

@@ -139,6 +139,24 @@ static enum status read_lines(struct vocab *vocab, const char *bytes, size_t n, 
     return st;
 }
 
+/* Without one of them there are texts that no ranks spell. */
+static enum status check_bytes(const struct vocab *vocab, struct err *err)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        struct text_buf spelled;
+        int32_t id;
+
+        text_buf_init(&spelled);
+        byte_level_spell(&spelled, (const char[]){(char)byte}, 1);
+        id = vocab_find(vocab, spelled.data, spelled.n);
+        text_buf_release(&spelled);
+        if (id < 0)
+            return err_set(err, ST_CORRUPT,
+                           "no line is of byte 0x%02x alone; ranks begin with all 256 bytes", byte);
+    }
+    return ST_OK;
+}
+
 static enum status add_specials(struct tokenizer *tok, const struct known *known, struct err *err)
 {
     int32_t first = (int32_t)tok->model.vocab.n_ids, id = first;
@@ -200,6 +218,9 @@ enum status tiktoken_read(struct tokenizer *tok, const char *bytes, size_t n,
                        "or use the model's tokenizer.json",
                        hash);
     if (known == NULL) {
+        st = check_bytes(&tok->model.vocab, err);
+        if (st != ST_OK)
+            return err_in(err, st, "tiktoken ranks");
         st = build(tok, hints->pattern, false, err);
         return st == ST_OK ? ST_OK : err_in(err, ST_INVALID, "--pattern");
     }

@@ -208,7 +208,7 @@ static void a_run_leaves_all_its_files_and_no_process(void **state)
     assert_true(program_find(&p, "verify") > 0);
     assert_int_equal(program_wait(&p, 240), 0);
     assert_true(program_is_gone(&p));
-    assert_non_null(strstr(program_output(&p), "2 trials on 1 prompts"));
+    assert_non_null(strstr(program_output(&p), "2 trials on 1 prompt -> "));
     static const char *const files[] = {
         "run/manifest.json",    "run/results.jsonl",    "run/summary.json",   "run/summary.csv",
         "run/summary.md",       "run/logs/mspeckv.log", "run/logs/draft.log", "run/logs/verify.log",

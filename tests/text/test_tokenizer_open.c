@@ -13,7 +13,20 @@
     ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" inner "]}}"
 #define SPECIAL(name) "{\"SpecialToken\":{\"id\":\"" name "\",\"type_id\":0}}"
 #define TEXT          "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
-#define RANKS         "YQ== 0\nYg== 1\nYWI= 2\nIA== 3\n" /* a, b, ab, space */
+
+/* Ranks of a, b, ab and space, then of all other bytes but `left_out` (-1: none). */
+static const char *ranks_without(int left_out)
+{
+    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static char text[8192];
+    size_t n = (size_t)snprintf(text, sizeof text, "YQ== 0\nYg== 1\nYWI= 2\nIA== 3\n");
+
+    for (int byte = 0, rank = 4; byte < 256; byte++)
+        if (byte != 'a' && byte != 'b' && byte != ' ' && byte != left_out)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%c%c== %d\n", digit[byte >> 2],
+                                  digit[(byte & 3) << 4], rank++);
+    return text;
+}
 
 static struct tokenizer *open_dir(const struct temp_dir *dir)
 {
@@ -70,9 +83,18 @@ static void two_rank_files_or_none_are_refused(void **state)
     struct temp_dir dir = temp_dir_make();
 
     refused(&dir, NULL, ST_NOT_FOUND, "neither tokenizer.json nor tokenizer.model");
-    temp_dir_text(&dir, "a.tiktoken", RANKS);
-    temp_dir_text(&dir, "b.tiktoken", RANKS);
+    temp_dir_text(&dir, "a.tiktoken", ranks_without(-1));
+    temp_dir_text(&dir, "b.tiktoken", ranks_without(-1));
     refused(&dir, "a", ST_INVALID, "several .tiktoken files; name the one");
+    temp_dir_remove(&dir);
+}
+
+static void ranks_without_some_byte_are_refused(void **state)
+{
+    struct temp_dir dir = temp_dir_make();
+
+    temp_dir_text(&dir, "x.tiktoken", ranks_without(0xfe));
+    refused(&dir, ".", ST_CORRUPT, "no line is of byte 0xfe alone; ranks begin with all 256 bytes");
     temp_dir_remove(&dir);
 }
 
@@ -82,7 +104,7 @@ static void unknown_ranks_open_with_a_pattern(void **state)
     struct tokenizer *tok = NULL;
     struct err err = {{0}};
 
-    temp_dir_text(&dir, "x.tiktoken", RANKS);
+    temp_dir_text(&dir, "x.tiktoken", ranks_without(-1));
     refused(&dir, NULL, ST_UNSUPPORTED, "--pattern REGEX says it");
     refused(&dir, "(", ST_INVALID, "--pattern: the pattern fails at byte 1");
     refused(&dir, "", ST_INVALID, "--pattern: the pattern is empty");
@@ -235,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_json_goes_before_the_model_and_ranks_come_last),
         cmocka_unit_test(two_rank_files_or_none_are_refused),
+        cmocka_unit_test(ranks_without_some_byte_are_refused),
         cmocka_unit_test(unknown_ranks_open_with_a_pattern),
         cmocka_unit_test(what_begins_a_text_is_what_the_files_add),
         cmocka_unit_test(the_config_of_the_model_is_not_asked),
