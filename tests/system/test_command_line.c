@@ -83,6 +83,16 @@ static void out_of_range_options_are_refused(void **state)
     expect_line("generate --target @/none", 1, "none");
 }
 
+static void assert_narrow(const char *text)
+{
+    for (; *text != '\0'; text += strcspn(text, "\n") + 1) {
+        if (strcspn(text, "\n") > 80)
+            fail_msg("over 80 columns: %.120s", text);
+        if (text[strcspn(text, "\n")] == '\0')
+            break;
+    }
+}
+
 static void help_is_the_scripts_help(void **state)
 {
     char *ours, command[600], theirs[4096];
@@ -98,9 +108,14 @@ static void help_is_the_scripts_help(void **state)
     theirs[n] = '\0';
     assert_int_equal(pclose(script), 0);
     assert_string_equal(ours, theirs);
+    assert_narrow(ours);
     free(ours);
     expect("generate --help", 0, "--resident-layers");
+    assert_narrow(program_output(&p));
     expect("run --help", 0, "--set KEY=VALUE");
+    assert_narrow(program_output(&p));
+    expect("report --help", 0, "--out FILE");
+    assert_narrow(program_output(&p));
 }
 
 static uint32_t count_words(const char *text)
