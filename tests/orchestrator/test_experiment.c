@@ -133,6 +133,34 @@ static const struct refusal refusals[] = {
     {MINIMAL "arena: hugetlb\n", "f.yaml:5:8: arena is hugetlb; one of posix|memfd would be right"},
     {MINIMAL "numa_node: -1\n",
      "f.yaml:5:12: numa_node is -1; a whole number from 0 to 1023 would be right"},
+    /* a key that no row above breaks */
+    {"target: \"\"\n", "f.yaml:1:9: target is empty; a text would be right"},
+    {"target: t\ndraft: [a]\n", "f.yaml:2:8: draft is a list; one value would be right"},
+    {"target: t\ndraft: d\ndataset: \"\"\n",
+     "f.yaml:3:10: dataset is empty; a text would be right"},
+    {"target: t\ndraft: d\ndataset: demo\nprefill: 0\n",
+     "f.yaml:4:10: prefill is 0; a whole number from 1 to 131072 would be right"},
+    {MINIMAL "gen_len: 0\n",
+     "f.yaml:5:10: gen_len is 0; a whole number from 1 to 65536 would be right"},
+    {MINIMAL "resident_layers: 257\n",
+     "f.yaml:5:18: resident_layers is 257; a whole number from 0 to 256 would be right"},
+    {MINIMAL "staging_layers: 300\n",
+     "f.yaml:5:17: staging_layers is 300; a whole number from 0 to 256 would be right"},
+    {MINIMAL "gamma_draft: 0\n",
+     "f.yaml:5:14: gamma_draft is 0; a whole number from 1 to 32 would be right"},
+    {MINIMAL "document_seed: -1\n", "f.yaml:5:16: document_seed is -1; a whole number from 0 to "
+                                    "9223372036854775743 would be right"},
+    {MINIMAL "seed: x\n",
+     "f.yaml:5:7: seeds is x; a whole number from 0 to 9223372036854775807 would be right"},
+    {MINIMAL "threads: 1025\n",
+     "f.yaml:5:10: threads is 1025; a whole number from 0 to 1024 would be right"},
+    {MINIMAL "draft_window: 5\n",
+     "f.yaml:5:15: draft_window is one value; a mapping would be right"},
+    {MINIMAL "draft_window: {sinks: -1}\n",
+     "f.yaml:5:23: sinks is -1; a whole number from 0 to 4096 would be right"},
+    {MINIMAL "draft_window: {recent: 0}\n",
+     "f.yaml:5:24: recent is 0; a whole number from 1 to 131072 would be right"},
+    {MINIMAL "devices: cpu:0\n", "f.yaml:5:10: devices is one value; a mapping would be right"},
     /* several studies */
     {MINIMAL "studies: []\n", "f.yaml:5:10: studies lists 0; 1 to 4 would be right"},
     {MINIMAL "studies: a1\n", "f.yaml:5:10: studies is one value; a list would be right"},
@@ -150,6 +178,20 @@ static const struct refusal refusals[] = {
      "f.yaml:5:8: gamma is a list beside several studies; it would be right inside the study that "
      "sweeps it"},
 };
+
+/* So that a new key cannot come without the line that refuses it. */
+static void every_setting_has_a_refusal(void **state)
+{
+    for (size_t k = 0; k < SETTING_KEYS; k++) {
+        char words[64];
+        bool found = false;
+        snprintf(words, sizeof words, ": %s is ", setting_keys[k].key);
+        for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+            found = found || strstr(refusals[i].words, words) != NULL;
+        if (!found)
+            fail_msg("no refusal of %s", setting_keys[k].key);
+    }
+}
 
 static void every_refusal_names_its_place_and_what_would_be_right(void **state)
 {
@@ -340,6 +382,7 @@ static void a_file_that_is_absent_too_long_or_none_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_setting_has_a_refusal),
         cmocka_unit_test(every_refusal_names_its_place_and_what_would_be_right),
         cmocka_unit_test(every_wrong_set_is_named),
         cmocka_unit_test(a_set_of_several_studies_must_say_whose_sweep),
