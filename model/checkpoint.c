@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "common/torch_files.h"
 #include "common/whole_file.h"
 #include "model/json_doc.h"
 
@@ -158,17 +159,8 @@ static char *existing(const char *dir, const char *name)
 /* Words for a directory without safetensors files. */
 static enum status nothing_to_open(const char *dir, struct err *err)
 {
-    char *single = existing(dir, "pytorch_model.bin");
-    char *index = existing(dir, "pytorch_model.bin.index.json");
-    bool is_torch = single != NULL || index != NULL;
-
-    free(single);
-    free(index);
-    if (is_torch)
-        return err_set(err, ST_NOT_FOUND,
-                       "%s: holds PyTorch files only; `mspeckv convert %s --out DIR` makes "
-                       "safetensors of them",
-                       dir, dir);
+    if (torch_files_refuse(dir, err) != ST_OK)
+        return ST_NOT_FOUND;
     return err_set(err, ST_NOT_FOUND,
                    "%s: holds neither model.safetensors nor model.safetensors.index.json", dir);
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <jansson.h>
 #include <xxhash.h>
@@ -15,6 +14,7 @@
 #include "common/head_defaults.h"
 #include "common/mem.h"
 #include "common/msg.h"
+#include "common/torch_files.h"
 #include "common/whole_file.h"
 #include "kernels/kv_format.h"
 
@@ -138,17 +138,8 @@ static void free_list(char **path, int n)
 /* Words for a directory without *.safetensors files. */
 static enum status no_weights(const char *dir, struct err *err)
 {
-    char *single = mem_printf("%s/pytorch_model.bin", dir);
-    char *index = mem_printf("%s/pytorch_model.bin.index.json", dir);
-    bool is_torch = access(single, F_OK) == 0 || access(index, F_OK) == 0;
-
-    free(single);
-    free(index);
-    if (is_torch)
-        return err_set(err, ST_NOT_FOUND,
-                       "%s: holds PyTorch files only; `mspeckv convert %s --out DIR` makes "
-                       "safetensors of them",
-                       dir, dir);
+    if (torch_files_refuse(dir, err) != ST_OK)
+        return ST_NOT_FOUND;
     return err_set(err, ST_NOT_FOUND,
                    "%s: no *.safetensors file; a Hugging Face checkpoint directory would be right",
                    dir);
