@@ -5,6 +5,7 @@
 #ifndef TESTS_KERNELS_ATTENTION_CALL_H
 #define TESTS_KERNELS_ATTENTION_CALL_H
 
+#include "common/mem.h"
 #include "kernels/attention.h"
 #include "kernels/device.h"
 #include "kernels/ops.h"
@@ -54,6 +55,36 @@ static inline float *attention_call_run(struct device *dev, const struct attenti
 static inline void attention_call_drop(const struct attention_call *c, float *out, int n)
 {
     kv_guard_close(out, (size_t)n * (size_t)c->n_heads * c->view->shape.head_dim * sizeof *out);
+}
+
+/* The bits of each of n_rows (> 90) rows alone against those of calls of several
+ * rows on other numbers of threads; `words` say which call this is. */
+static inline void attention_call_expect_invariance(const struct attention_call *c, int n_rows,
+                                                    bool portable, const char *words)
+{
+    const int sizes[] = {2, 3, 8, 9, 16, 17, 33, n_rows};
+    size_t row = (size_t)c->n_heads * c->view->shape.head_dim;
+    float *alone = mem_array((size_t)n_rows * row, sizeof *alone);
+    struct device *one = attention_call_device(1, portable);
+
+    for (int r = 0; r < n_rows; r++) {
+        float *out = attention_call_run(one, c, r, 1);
+        memcpy(alone + (size_t)r * row, out, row * sizeof *out);
+        attention_call_drop(c, out, 1);
+    }
+    device_close(one);
+    for (int threads = 1; threads <= 3; threads++) {
+        struct device *dev = attention_call_device(threads, portable);
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            int n = sizes[i], first = n == n_rows ? 0 : 3 + 13 * threads + (int)i;
+            float *out = attention_call_run(dev, c, first, n);
+            if (memcmp(out, alone + (size_t)first * row, (size_t)n * row * sizeof *out) != 0)
+                fail_msg("%s: %d rows on %d threads differ from 1 row", words, n, threads);
+            attention_call_drop(c, out, n);
+        }
+        device_close(dev);
+    }
+    free(alone);
 }
 
 static inline double attention_call_worst(const float *a, const float *b, size_t n)

@@ -88,11 +88,9 @@ static void the_reference_forgets_what_lies_before_the_window(void **state)
 static void check_invariance(enum kv_format sealed, uint32_t window, bool portable)
 {
     enum { ROWS = 150 };
-    static const int sizes[] = {2, 3, 9, 17, 33, ROWS};
     struct kv_shape shape = {2, 16};
     size_t row = (size_t)4 * shape.head_dim;
-    float *q = kv_fixture_normals(77, ROWS * row), *alone = mem_array(ROWS * row, sizeof *alone);
-    struct device *one = attention_call_device(1, portable);
+    float *q = kv_fixture_normals(77, ROWS * row);
     struct kv_fixture f;
     uint32_t limit[ROWS];
 
@@ -100,26 +98,10 @@ static void check_invariance(enum kv_format sealed, uint32_t window, bool portab
     for (uint32_t i = 0; i < ROWS; i++)
         limit[i] = i % 5 == 4 ? 1 + i * 8 : END - ROWS + i;
     struct attention_call c = {&f.view, 4, q, limit, window};
-    for (int r = 0; r < ROWS; r++) {
-        float *out = attention_call_run(one, &c, r, 1);
-        memcpy(alone + (size_t)r * row, out, row * sizeof *out);
-        attention_call_drop(&c, out, 1);
-    }
-    for (int threads = 1; threads <= 3; threads++) {
-        struct device *dev = attention_call_device(threads, portable);
-        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            int n = sizes[i], first = n == ROWS ? 0 : 3 + 13 * threads + (int)i;
-            float *out = attention_call_run(dev, &c, first, n);
-            if (memcmp(out, alone + (size_t)first * row, (size_t)n * row * sizeof *out) != 0)
-                fail_msg("%s, window %u: %d rows on %d threads differ from 1 row",
-                         kv_format_ops(sealed)->name, window, n, threads);
-            attention_call_drop(&c, out, n);
-        }
-        device_close(dev);
-    }
-    device_close(one);
+    char words[96];
+    snprintf(words, sizeof words, "%s, window %u", kv_format_ops(sealed)->name, window);
+    attention_call_expect_invariance(&c, ROWS, portable, words);
     free(q);
-    free(alone);
     kv_fixture_close(&f);
 }
 
