@@ -23,8 +23,9 @@ struct birth {
     char *const *argv;
     pid_t parent;
     int null_fd;
-    int log_fd;    /* -1: keep stdout and stderr */
-    int report_fd; /* errno of a failed step goes here; closed by exec */
+    int log_fd;                  /* -1: keep stdout and stderr */
+    int report_fd;               /* errno of a failed step goes here; closed by exec */
+    const struct cpu_list *cpus; /* NULL: as the parent's */
 };
 
 static void reset_signals(void)
@@ -52,6 +53,9 @@ static void be_child(const struct birth *b)
         failed = errno;
     if (getppid() != b->parent)
         _exit(EXIT_RUNTIME); /* the parent died before the kernel was told to care */
+    if (failed == 0 && b->cpus != NULL &&
+        sched_setaffinity(0, sizeof b->cpus->set, &b->cpus->set) != 0)
+        failed = errno;
     if (failed == 0 && dup2(b->null_fd, STDIN_FILENO) < 0)
         failed = errno;
     if (failed == 0 && b->log_fd >= 0 &&
@@ -155,10 +159,15 @@ static enum status start(struct proc *p, struct birth *b, struct err *err)
     return ST_OK;
 }
 
-enum status proc_spawn(struct proc *out, const char *name, char *const argv[], const char *log_path,
-                       struct err *err)
+enum status proc_spawn_on(struct proc *out, const char *name, char *const argv[],
+                          const char *log_path, const struct cpu_list *cpus, struct err *err)
 {
-    struct birth b = {.argv = argv, .parent = getpid(), .null_fd = -1, .log_fd = -1};
+    bool is_bound = cpus != NULL && cpu_list_count(cpus) > 0;
+    struct birth b = {.argv = argv,
+                      .parent = getpid(),
+                      .null_fd = -1,
+                      .log_fd = -1,
+                      .cpus = is_bound ? cpus : NULL};
     struct proc p = {.pidfd = -1};
     enum status st;
 
@@ -173,6 +182,12 @@ enum status proc_spawn(struct proc *out, const char *name, char *const argv[], c
         return err_in(err, st, "starting %s", name);
     *out = p;
     return ST_OK;
+}
+
+enum status proc_spawn(struct proc *out, const char *name, char *const argv[], const char *log_path,
+                       struct err *err)
+{
+    return proc_spawn_on(out, name, argv, log_path, NULL, err);
 }
 
 /* ---- its end ---- */

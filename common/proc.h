@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "common/cpu_list.h"
 #include "common/status.h"
 
 struct proc {
@@ -27,6 +28,10 @@ struct proc {
  * threads, so only async-signal-safe calls lie between. */
 enum status proc_spawn(struct proc *out, const char *name, char *const argv[], const char *log_path,
                        struct err *err);
+/* The same; the child and all that it starts run on these CPUs only, from the
+ * first instruction of the program on. NULL or empty: on this process's. */
+enum status proc_spawn_on(struct proc *out, const char *name, char *const argv[],
+                          const char *log_path, const struct cpu_list *cpus, struct err *err);
 /* True if it has ended; then *how is words such as "exit status 1" or
  * "killed by signal 9", in the caller's buffer. Reaps it. */
 bool proc_has_ended(struct proc *p, char *how, size_t how_size);
