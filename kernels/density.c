@@ -23,7 +23,7 @@ int32_t density_argmax(const float *x, uint32_t n)
     return (int32_t)best;
 }
 
-static enum status check_params(const struct density_params *params, struct err *err)
+enum status density_params_check(const struct density_params *params, struct err *err)
 {
     if (!(params->temperature >= 0) || isinf(params->temperature))
         return err_set(err, ST_INVALID, "temperature %g: must be 0 or more", params->temperature);
@@ -126,7 +126,7 @@ enum status density_from_logits(float *p, const float *logits, uint32_t n_vocab,
                                 const struct density_params *params, uint32_t *scratch,
                                 struct err *err)
 {
-    enum status st = check_params(params, err);
+    enum status st = density_params_check(params, err);
     double total = 0;
 
     if (st == ST_OK)

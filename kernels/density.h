@@ -18,6 +18,9 @@ struct density_params {
     double top_p;       /* (0, 1] */
 };
 
+/* ST_INVALID names what is out of range. */
+enum status density_params_check(const struct density_params *params, struct err *err);
+
 /* p[n_vocab] from logits[n_vocab]; `scratch` holds n_vocab uint32. Sums to 1
  * within 1e-6. ST_CORRUPT when a logit is NaN or all are -infinity. */
 enum status density_from_logits(float *p, const float *logits, uint32_t n_vocab,

@@ -7,6 +7,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/chunk_score.h"
+#include "kernels/density_rows.h"
 #include "kernels/device.h"
 #include "kernels/embed.h"
 #include "kernels/hadamard.h"
@@ -14,6 +15,7 @@
 #include "kernels/kv_seal.h"
 #include "kernels/kv_write.h"
 #include "kernels/matmul.h"
+#include "kernels/ring_write.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/rope.h"
 #include "kernels/swiglu.h"
@@ -31,7 +33,9 @@
     X(kv_gather)                                                                                   \
     X(attention)                                                                                   \
     X(window_attention)                                                                            \
-    X(chunk_score)
+    X(chunk_score)                                                                                 \
+    X(density_rows)                                                                                \
+    X(ring_write)
 
 struct device_ops {
 #define DEVICE_OPS_MEMBER(op)                                                                      \
