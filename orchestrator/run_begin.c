@@ -13,8 +13,14 @@ static enum status read_experiment(struct run_job *job, const struct run_begin *
                                    struct err *err)
 {
     size_t n = 0;
-    enum status st = whole_file_read(&job->text, &n, from->file, EXPERIMENT_MAX_BYTES, err);
+    enum status st = ST_OK;
 
+    if (from->text != NULL) {
+        job->text = mem_strdup(from->text);
+        n = strlen(job->text);
+    } else {
+        st = whole_file_read(&job->text, &n, from->file, EXPERIMENT_MAX_BYTES, err);
+    }
     if (st != ST_OK)
         return st;
     job->set = from->set;

@@ -10,7 +10,8 @@ struct run_begin {
     const char *file;       /* the experiment */
     const char *const *set; /* [n_sets] "key=value"; borrowed until run_job_release */
     size_t n_sets;
-    const char *out; /* directory, new or empty; NULL: one with a name of its own */
+    const char *out;  /* directory, new or empty; NULL: one with a name of its own */
+    const char *text; /* the file's bytes as they were; NULL: it is read */
 };
 
 /* Afterwards run_job_run can run, and `mspeckv run --resume` can go on with what

@@ -262,9 +262,9 @@ enum status run_job_run(struct run_job *job, struct err *err)
 
     set_up(job);
     if (job->n_done < job->plan.matrix->n_trials)
-        st = run_trials(job, err);
+        st = job->trials != NULL ? job->trials(job, err) : run_trials(job, err);
     keep_last(&job->run);
-    if (job->run.n_results > 0) {
+    if (job->run.n_results > 0 && !job->is_part) {
         summed = write_summary(job, &late);
         if (st == ST_OK && summed != ST_OK)
             return err_set(err, summed, "summary: %s", late.text);

@@ -239,19 +239,19 @@ static bool find(struct difference *d, const json_t *was, const json_t *is)
     return differs;
 }
 
-enum status run_record_check(const struct run_record *r, const char *now, struct err *err)
+struct compared {
+    const char *object, *key; /* object NULL: of the file itself */
+};
+
+static enum status check_same(const struct run_record *r, const char *now,
+                              const struct compared *same, size_t n_same, struct err *err)
 {
-    static const struct {
-        const char *object, *key; /* object NULL: of the file itself */
-    } same[] = {{"machine", "cpu_model"},     {"machine", "cpu_flags"},    {"machine", "cpus"},
-                {NULL, "target_fingerprint"}, {NULL, "draft_fingerprint"}, {NULL, "layers"},
-                {NULL, "experiment"}};
     json_t *today = json_loads(now, 0, NULL);
     struct difference d = {.was = ""};
     bool differs = false;
 
     CHECK(today != NULL);
-    for (size_t i = 0; i < sizeof same / sizeof same[0] && !differs; i++) {
+    for (size_t i = 0; i < n_same && !differs; i++) {
         const char *object = same[i].object;
         const json_t *was = object != NULL ? json_object_get(r->root, object) : r->root;
         const json_t *is = object != NULL ? json_object_get(today, object) : today;
@@ -264,6 +264,25 @@ enum status run_record_check(const struct run_record *r, const char *now, struct
         return ST_OK;
     return err_set(err, ST_STALE, "%s: %s is %s there and %s now; %s", r->path, d.where, d.was,
                    d.is, anew);
+}
+
+enum status run_record_check_study(const struct run_record *r, const char *now, struct err *err)
+{
+    static const struct compared same[] = {{NULL, "target_fingerprint"},
+                                           {NULL, "draft_fingerprint"},
+                                           {NULL, "layers"},
+                                           {NULL, "experiment"}};
+
+    return check_same(r, now, same, sizeof same / sizeof same[0], err);
+}
+
+enum status run_record_check(const struct run_record *r, const char *now, struct err *err)
+{
+    static const struct compared same[] = {
+        {"machine", "cpu_model"}, {"machine", "cpu_flags"}, {"machine", "cpus"}};
+    enum status st = check_same(r, now, same, sizeof same / sizeof same[0], err);
+
+    return st == ST_OK ? run_record_check_study(r, now, err) : st;
 }
 
 /* ---- writing ---- */

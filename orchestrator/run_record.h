@@ -34,6 +34,8 @@ void run_record_release(struct run_record *r); /* zeroed is fine */
 /* `now` is the manifest_text that the same run would have today. ST_STALE names
  * the first of machine, checkpoints, prompts and settings that differs. */
 enum status run_record_check(const struct run_record *r, const char *now, struct err *err);
+/* The same, whatever the machine. */
+enum status run_record_check_study(const struct run_record *r, const char *now, struct err *err);
 
 /* Writes down that the run goes on, and by which command. */
 enum status run_record_note(struct run_record *r, int argc, char *const *argv, struct err *err);
