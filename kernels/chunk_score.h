@@ -27,6 +27,8 @@ struct chunk_score_args {
     uint32_t first_chunk;     /* <= n_chunks; pages wholly before it may be missing */
 };
 
+/* What every device refuses: ST_INVALID. */
+enum status chunk_score_check(const struct chunk_score_args *a, struct err *err);
 void chunk_score_ref(const struct chunk_score_args *a);
 enum status chunk_score_cpu(struct device *dev, const struct chunk_score_args *a, struct err *err);
 

@@ -61,7 +61,8 @@ static void sum_scores(const struct score_job *job, uint32_t g, uint32_t first_h
     }
 }
 
-/* score[c] += softmax(sum / chunk)[c] / group from first_chunk on; overwrites sum. */
+/* score[c] += softmax(sum / chunk)[c] / group from first_chunk on; overwrites
+ * sum. */
 static void add_softmax(const struct score_job *job, float *score, float *sum)
 {
     uint32_t n = job->a->n_chunks, first = job->a->first_chunk;
@@ -100,25 +101,14 @@ static void score_task(void *arg, int task, int thread)
 
 enum status chunk_score_cpu(struct device *dev, const struct chunk_score_args *a, struct err *err)
 {
-    const struct kv_view *view = a->view;
-    uint32_t n_kv = view->shape.n_kv_heads;
-    uint64_t n_tokens = (uint64_t)a->n_chunks * a->chunk;
+    enum status st = chunk_score_check(a, err);
 
-    if (a->chunk == 0 || n_tokens > a->limit || a->limit > (uint64_t)view->n_pages * PAGE_TOKENS)
-        return err_set(err, ST_INVALID, "%u chunks of %u tokens are more than the %u visible ones",
-                       a->n_chunks, a->chunk, a->limit);
-    if (a->first_chunk > a->n_chunks)
-        return err_set(err, ST_INVALID, "chunks from %u on of %u", a->first_chunk, a->n_chunks);
-    if (n_kv == 0 || a->n_heads <= 0 || (uint32_t)a->n_heads % n_kv != 0)
-        return err_set(err, ST_INVALID, "%d query heads do not divide over %u KV heads", a->n_heads,
-                       n_kv);
-    for (uint64_t p = (uint64_t)a->first_chunk * a->chunk / PAGE_TOKENS; p * PAGE_TOKENS < n_tokens;
-         p++)
-        if (view->sealed[p] == NULL && view->tail[p] == NULL)
-            return err_set(err, ST_INVALID, "page %u of the view is missing", (uint32_t)p);
+    if (st != ST_OK)
+        return st;
     if (a->n_chunks == 0)
         return ST_OK;
 
+    uint32_t n_kv = a->view->shape.n_kv_heads;
     struct score_job job = {a, dev, attention_page_ops(dev), (uint32_t)a->n_heads / n_kv};
     uint32_t rows = job.group < ATTENTION_BLOCK_ROWS ? job.group : ATTENTION_BLOCK_ROWS;
     device_cpu_reserve(

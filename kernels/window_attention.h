@@ -32,6 +32,8 @@ struct window_attention_args {
     float scale;
 };
 
+/* What every device refuses: ST_INVALID. */
+enum status window_attention_check(const struct window_attention_args *a, struct err *err);
 void window_attention_ref(const struct window_attention_args *a);
 enum status window_attention_cpu(struct device *dev, const struct window_attention_args *a,
                                  struct err *err);
