@@ -43,9 +43,11 @@ static void measure(struct doctor_facts *facts, const struct run_plan *plan)
             doctor_facts_measure(facts, "cuda:0", 0);
         return;
     }
-    doctor_facts_measure(facts, plan->e->verify_device, plan->e->threads);
-    if (plan->speculates)
-        doctor_facts_measure(facts, plan->e->draft_device, plan->e->threads);
+    for (uint32_t i = 0; i < plan->e->n_places; i++) {
+        doctor_facts_measure(facts, plan->e->place[i].verify, plan->e->threads);
+        if (plan->speculates)
+            doctor_facts_measure(facts, plan->e->place[i].draft, plan->e->threads);
+    }
 }
 
 static void print(const struct doctor_list *list, const struct doctor_facts *facts,

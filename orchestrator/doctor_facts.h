@@ -9,7 +9,7 @@
 #include "orchestrator/machine.h"
 #include "orchestrator/memory_room.h"
 
-enum { DOCTOR_MAX_NODES = 64, DOCTOR_MAX_GPUS = 16, DOCTOR_MAX_DEVICES = 2 };
+enum { DOCTOR_MAX_NODES = 64, DOCTOR_MAX_GPUS = 16, DOCTOR_MAX_DEVICES = 32 };
 
 struct doctor_node {
     uint32_t number;

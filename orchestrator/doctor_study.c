@@ -50,10 +50,9 @@ static void say_arena(struct doctor_list *list, const struct doctor_facts *f,
 }
 
 static void say_node(struct doctor_list *list, const struct doctor_facts *f,
-                     const struct run_plan *p)
+                     const struct run_plan *p, int wanted)
 {
     const struct doctor_node *node = NULL;
-    int wanted = p->e->numa_node;
 
     if (wanted < 0)
         return;
@@ -95,6 +94,19 @@ static void say_threads(struct doctor_list *list, const struct doctor_facts *f,
                         f->machine.n_cpus);
 }
 
+static void say_place(struct doctor_list *list, const struct doctor_facts *f,
+                      const struct run_plan *p, const struct place *place)
+{
+    struct err why = {{0}};
+
+    say_node(list, f, p, place->numa_node);
+    say_device(list, f, "verify", place->verify);
+    if (p->speculates)
+        say_device(list, f, "draft", place->draft);
+    if (place_check(place, &why) != ST_OK)
+        doctor_list_add(list, DOCTOR_PROBLEM, "cpus", "cpus: CPUs of this machine", "%s", why.text);
+}
+
 void doctor_study(struct doctor_list *list, const struct doctor_facts *f, const struct run_plan *p)
 {
     doctor_list_add(list, DOCTOR_OK, "study", NULL,
@@ -103,9 +115,7 @@ void doctor_study(struct doctor_list *list, const struct doctor_facts *f, const 
                     p->memory.max_generated);
     say_memory(list, f, p);
     say_arena(list, f, p);
-    say_node(list, f, p);
-    say_device(list, f, "verify", p->e->verify_device);
-    if (p->speculates)
-        say_device(list, f, "draft", p->e->draft_device);
+    for (uint32_t i = 0; i < p->e->n_places; i++)
+        say_place(list, f, p, &p->e->place[i]);
     say_threads(list, f, p);
 }

@@ -39,10 +39,9 @@ static struct experiment *experiment_new(const char *path)
     e->sinks = 16;
     e->window = 232;
     e->link = LINK_NONE;
-    snprintf(e->verify_device, sizeof e->verify_device, "cpu:0");
-    snprintf(e->draft_device, sizeof e->draft_device, "cpu:0");
+    e->n_places = e->parallel = 1;
+    e->place[0] = (struct place){.verify = "cpu:0", .draft = "cpu:0", .numa_node = -1};
     snprintf(e->arena, sizeof e->arena, "posix");
-    e->numa_node = -1;
     e->timeout_s = 3600;
     e->warmup = true;
     return e;
@@ -54,6 +53,8 @@ void experiment_free(struct experiment *e)
         return;
     for (uint32_t i = 0; i < EXPERIMENT_MAX_TABLES; i++)
         free(e->study[i].on_chip_at);
+    for (uint32_t i = 0; i < EXPERIMENT_MAX_PLACES; i++)
+        place_release(&e->place[i]);
     free(e->path);
     free(e->target);
     free(e->draft);

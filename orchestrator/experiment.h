@@ -15,6 +15,7 @@
 
 #include "common/msg.h"
 #include "common/status.h"
+#include "orchestrator/place.h"
 #include "orchestrator/setting.h"
 
 enum {
@@ -23,6 +24,7 @@ enum {
     EXPERIMENT_MAX_SEEDS = 64,
     EXPERIMENT_MAX_TABLES = 4, /* studies in one file: quick.yaml has an a1 and an a2 part */
     EXPERIMENT_MAX_DOCUMENTS = 64,
+    EXPERIMENT_MAX_PLACES = 16,
     EXPERIMENT_MAX_BYTES = 64 * 1024 /* of a file */
 };
 
@@ -69,13 +71,15 @@ struct experiment {
     struct study study[EXPERIMENT_MAX_TABLES];
     enum link_kind link;
     double link_value; /* GB/s or ratio */
-    char verify_device[16], draft_device[16];
-    uint32_t threads; /* per worker; 0: all */
-    char arena[8];    /* "posix" or "memfd" */
-    int numa_node;    /* -1: not bound */
-    char *out;        /* directory for runs; NULL: "runs" in the current folder */
-    double timeout_s; /* of one trial */
-    bool warmup;      /* a discarded trial before the first of each method */
+    uint32_t n_places;
+    struct place place[EXPERIMENT_MAX_PLACES];
+    uint32_t parallel;  /* cells at once; cell i of them on place i % n_places */
+    bool share_devices; /* else the first `parallel` places are disjoint */
+    uint32_t threads;   /* per worker; 0: all CPUs of its place */
+    char arena[8];      /* "posix" or "memfd" */
+    char *out;          /* directory for runs; NULL: "runs" in the current folder */
+    double timeout_s;   /* of one trial */
+    bool warmup;        /* a discarded trial before the first of each method */
 };
 
 /* Reads and checks `path` with n_sets strings "key=value" put over it (the same keys, dotted

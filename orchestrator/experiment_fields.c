@@ -166,38 +166,6 @@ static enum status read_link(struct experiment *e, const struct yaml_node *node,
     return yaml_real(node->item[0], node->key[0]->text, range, &e->link_value, err);
 }
 
-static enum status read_device(const struct yaml_node *node, const char *what, char out[16],
-                               struct err *err)
-{
-    const char *text = NULL;
-    enum status st = yaml_text(node, what, 15, &text, err);
-    if (st != ST_OK)
-        return st;
-    const char *digits = strncmp(text, "cpu:", 4) == 0    ? text + 4
-                         : strncmp(text, "cuda:", 5) == 0 ? text + 5
-                                                          : "";
-    size_t n = strlen(digits);
-    if (n == 0 || n > 3 || strspn(digits, "0123456789") != n)
-        return yaml_refuse(node, err, "%s is %s; cpu:N or cuda:N would be right", what, text);
-    snprintf(out, 16, "%s", text);
-    return ST_OK;
-}
-
-static enum status read_devices(struct experiment *e, const struct yaml_node *node, struct err *err)
-{
-    static const char *const known[] = {"verify", "draft"};
-    enum status st = experiment_check_map(node, "devices", known, 2, err);
-    if (st != ST_OK)
-        return st;
-    const struct yaml_node *verify = yaml_map_find(node, "verify");
-    const struct yaml_node *draft = yaml_map_find(node, "draft");
-    if (verify != NULL)
-        st = read_device(verify, "verify", e->verify_device, err);
-    if (st == ST_OK && draft != NULL)
-        st = read_device(draft, "draft", e->draft_device, err);
-    return st;
-}
-
 static enum status read_threads(struct experiment *e, const struct yaml_node *node, struct err *err)
 {
     return read_u32(node, "threads", 0, 1024, &e->threads, err);
@@ -209,20 +177,6 @@ static enum status read_arena(struct experiment *e, const struct yaml_node *node
     enum status st = yaml_choice(node, "arena", "posix|memfd", &index, err);
     if (st == ST_OK)
         snprintf(e->arena, sizeof e->arena, "%s", index == 0 ? "posix" : "memfd");
-    return st;
-}
-
-static enum status read_numa_node(struct experiment *e, const struct yaml_node *node,
-                                  struct err *err)
-{
-    uint32_t number = 0;
-    if (node->kind == YAML_SCALAR && strcmp(node->text, "none") == 0) {
-        e->numa_node = -1;
-        return ST_OK;
-    }
-    enum status st = read_u32(node, "numa_node", 0, 1023, &number, err);
-    if (st == ST_OK)
-        e->numa_node = (int)number;
     return st;
 }
 
@@ -241,7 +195,8 @@ static enum status read_warmup(struct experiment *e, const struct yaml_node *nod
     return yaml_bool(node, "warmup", &e->warmup, err);
 }
 
-/* The studies are read once everything here is known: experiment_study. */
+/* The studies are read once everything here is known: experiment_study; the
+ * keys of the places together: experiment_devices. */
 static enum status read_later(struct experiment *e, const struct yaml_node *node, struct err *err)
 {
     return ST_OK;
@@ -264,10 +219,12 @@ static const struct field {
     {"seed", read_seeds},
     {"draft_window", read_window},
     {"link", read_link},
-    {"devices", read_devices},
+    {"devices", read_later},
+    {"parallel", read_later},
+    {"share_devices", read_later},
     {"threads", read_threads},
     {"arena", read_arena},
-    {"numa_node", read_numa_node},
+    {"numa_node", read_later},
     {"out", read_out},
     {"timeout_s", read_timeout},
     {"warmup", read_warmup},
@@ -327,6 +284,8 @@ enum status experiment_fields(struct experiment *e, const struct yaml_node *root
     bool has_studies = yaml_map_find(root, "studies") != NULL;
     for (uint32_t i = 0; st == ST_OK && i < root->n; i++)
         st = read_field(e, root->key[i], root->item[i], has_studies, err);
+    if (st == ST_OK)
+        st = experiment_devices(e, root, err);
     if (st == ST_OK && e->target == NULL)
         st = yaml_refuse(root, err, "no target; target: DIR (a checkpoint) would be right");
     if (st == ST_OK && e->dataset == NULL)

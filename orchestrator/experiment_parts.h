@@ -28,6 +28,9 @@ typedef enum status experiment_field(struct experiment *e, const struct yaml_nod
 experiment_field experiment_text_dataset, experiment_text_skip_short, experiment_text_template,
     experiment_text_chat;
 
+/* Where the study runs: devices, parallel, share_devices, numa_node. */
+enum status experiment_devices(struct experiment *e, const struct yaml_node *root, struct err *err);
+
 /* Every key of the map is one of `known`, or the nearest is named. */
 enum status experiment_check_map(const struct yaml_node *map, const char *what,
                                  const char *const *known, size_t n_known, struct err *err);

@@ -57,6 +57,11 @@ const struct msg_ready *group_ready(const struct group *g, enum group_member mem
     return &g->ready[member];
 }
 
+pid_t group_pid(const struct group *g, enum group_member member)
+{
+    return g->proc[member].pid;
+}
+
 bool group_has_logs(const struct group *g)
 {
     return g->opt.log_dir != NULL || g->dir != NULL;
@@ -177,14 +182,6 @@ static enum status receive(struct group *g, int stop_at, char peer[CHAN_MAX_NAME
 
 /* ---- starting and ending ---- */
 
-static int member_of(const char *peer)
-{
-    for (int i = 0; i < GROUP_MEMBERS; i++)
-        if (strcmp(peer, group_names[i]) == 0)
-            return i;
-    return -1;
-}
-
 static enum status await_ready(struct group *g, struct err *err)
 {
     uint64_t begin = clock_now_ns();
@@ -193,7 +190,7 @@ static enum status await_ready(struct group *g, struct err *err)
     while (!all_are_ready(g)) {
         struct msg msg = {0};
         enum status st = receive(g, 1, peer, &msg, err);
-        int member = st == ST_OK ? member_of(peer) : -1;
+        int member = st == ST_OK ? group_member_of(peer) : -1;
         if (st != ST_OK && st != ST_TIMEOUT)
             return st;
         if (member >= 0 && msg.verb == MSG_READY) {
@@ -382,7 +379,8 @@ enum status group_ask(struct group *g, const struct group_call *call, struct msg
         struct msg msg = {0};
         st = receive(g, call->stop_at, peer, &msg, err);
         if (st == ST_OK)
-            is_over = member_of(peer) == (int)call->member && take(g, call, &msg, out, &st, err);
+            is_over =
+                group_member_of(peer) == (int)call->member && take(g, call, &msg, out, &st, err);
         else if (st == ST_TIMEOUT && call->watch != NULL)
             call->watch(call->self, NULL);
         msg_release(&msg);

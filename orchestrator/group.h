@@ -20,7 +20,8 @@ enum { GROUP_MEMBERS = 3 };
 struct group_options {
     const char *target, *draft; /* draft NULL: no draft worker */
     const char *verify_device, *draft_device;
-    uint32_t threads; /* per worker; 0: all */
+    const struct cpu_list *cpus; /* of all three; NULL or empty: any */
+    uint32_t threads;            /* per worker; 0: all those CPUs */
     enum link_kind link;
     double link_value;
     uint32_t sinks, window;
@@ -49,6 +50,7 @@ enum status group_restart(struct group *g, bool store_too, struct err *err);
 bool group_has_died(const struct group *g, enum group_member member);
 enum group_end group_end(const struct group *g);
 const struct msg_ready *group_ready(const struct group *g, enum group_member member);
+pid_t group_pid(const struct group *g, enum group_member member); /* 0: it does not run */
 /* False: it failed before there was a place for them. */
 bool group_has_logs(const struct group *g);
 const char *group_log_dir(const struct group *g);

@@ -13,6 +13,14 @@ enum { MAX_WORDS = 40 };
 
 const char *const group_names[GROUP_MEMBERS] = {"kvstore", "verify", "draft"};
 
+int group_member_of(const char *name)
+{
+    for (int i = 0; i < GROUP_MEMBERS; i++)
+        if (strcmp(name, group_names[i]) == 0)
+            return i;
+    return -1;
+}
+
 /* A command line; owns its words. */
 struct words {
     char *word[MAX_WORDS + 1];
@@ -99,7 +107,7 @@ enum status group_spawn(struct proc *out, enum group_member member, const struct
     add_own[member](&w, opt);
     add_pair(&w, "--log", log);
     /* Words that a crashing process prints itself belong in the same file. */
-    st = proc_spawn(out, group_names[member], w.word, log, err);
+    st = proc_spawn_on(out, group_names[member], w.word, log, opt->cpus, err);
     while (w.n > 0)
         free(w.word[--w.n]);
     free(program);

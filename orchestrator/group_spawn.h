@@ -11,6 +11,8 @@
 
 extern const char *const group_names[GROUP_MEMBERS]; /* "kvstore", "verify", "draft" */
 
+int group_member_of(const char *name); /* -1: none of them */
+
 /* Starts the program that lies beside this one. `run_dir` holds the sockets. */
 enum status group_spawn(struct proc *out, enum group_member member, const struct group_options *opt,
                         const char *run_dir, const char *log_dir, struct err *err);

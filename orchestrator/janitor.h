@@ -15,7 +15,8 @@ struct janitor {
     int fd;    /* its other end tells it of our death */
 };
 
-/* Call while this process has one thread and no run directory. */
+/* Call while no other thread of ours runs (ZeroMQ's hold no lock that the child
+ * needs), and before the run directory is made. */
 enum status janitor_start(struct janitor *out, struct err *err);
 /* It holds this run directory from now on. */
 void janitor_watch(const struct janitor *j, const char *run_dir);

@@ -12,6 +12,7 @@
 #include "common/whole_file.h"
 #include "orchestrator/dataset.h"
 #include "orchestrator/matrix.h"
+#include "orchestrator/study_place.h"
 
 /* Arguments and paths need not be UTF-8, JSON must be. */
 static json_t *text_or_null(const char *text)
@@ -62,6 +63,31 @@ static json_t *store_object(const struct manifest *m)
         (json_int_t)m->arena_bytes, "huge_page_bytes", (json_int_t)m->huge_page_bytes, "numa_node",
         m->numa_node >= 0 ? json_integer(m->numa_node) : json_null(), "numa_local_share",
         number_or_null(m->numa_local_share, m->numa_local_share >= 0));
+}
+
+/* What a place was granted: the CPUs as the kernel says them of verify, the
+ * arena's pages as the store found them. */
+static json_t *granted_object(const struct study_place *p)
+{
+    const struct msg_welcome *store = &p->store;
+    bool is_bound = store->numa_node != UINT32_MAX;
+    char cpus[CPU_LIST_TEXT];
+    cpu_list_text(&p->cpus, cpus);
+    return json_pack(
+        "{s:o, s:s, s:I, s:I, s:o, s:o, s:o}", "device", text_or_null(p->verify.device), "cpus",
+        cpus, "arena_bytes", (json_int_t)store->arena_bytes, "huge_page_bytes",
+        (json_int_t)store->huge_page_bytes, "numa_node",
+        is_bound ? json_integer(store->numa_node) : json_null(), "numa_local_share",
+        number_or_null(store->numa_local_share, store->numa_local_share >= 0), "memory_gbps",
+        number_or_null(p->verify.memory_gbps, p->verify.memory_gbps > 0));
+}
+
+static json_t *granted_list(const struct manifest *m)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; m->is_started && i < m->n_places; i++)
+        json_array_append_new(list, granted_object(m->place[i]));
+    return list;
 }
 
 static json_t *setting_object(const struct setting *s)
@@ -160,22 +186,33 @@ static json_t *link_object(const struct manifest *m)
                      m->link_simulated, "gbps", number_or_null(m->link_gbps, m->link_gbps > 0));
 }
 
+static json_t *place_object(const struct place *p)
+{
+    char cpus[CPU_LIST_TEXT];
+    cpu_list_text(&p->cpus, cpus);
+    return json_pack("{s:s, s:s, s:o, s:o}", "verify", p->verify, "draft", p->draft, "cpus",
+                     text_or_null(cpus[0] != '\0' ? cpus : NULL), "numa",
+                     p->numa_node >= 0 ? json_integer(p->numa_node) : json_null());
+}
+
 static json_t *experiment_object(const struct manifest *m)
 {
     const struct experiment *e = m->e;
-    json_t *seeds = json_array(), *studies = json_array();
+    json_t *seeds = json_array(), *studies = json_array(), *devices = json_array();
+    for (uint32_t i = 0; i < e->n_places; i++)
+        json_array_append_new(devices, place_object(&e->place[i]));
     for (uint32_t i = 0; i < e->n_seeds; i++)
         json_array_append_new(seeds, json_integer((json_int_t)e->seed[i]));
     for (uint32_t i = 0; i < e->n_studies; i++)
         json_array_append_new(studies, study_object(&e->study[i]));
     return json_pack(
-        "{s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:f, s:b, "
+        "{s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:i, s:b, s:i, s:s, s:f, s:b, "
         "s:o}",
         "file", text_or_null(e->path), "name", e->name, "target", text_or_null(e->target), "draft",
         text_or_null(e->draft), "text", text_object(m), "seeds", seeds, "sinks", (int)e->sinks,
-        "recent", (int)e->window, "verify_device", e->verify_device, "draft_device",
-        e->draft_device, "threads", (int)e->threads, "arena", e->arena, "numa_node", e->numa_node,
-        "timeout_s", e->timeout_s, "warmup", (int)e->warmup, "studies", studies);
+        "recent", (int)e->window, "devices", devices, "parallel", (int)e->parallel, "share_devices",
+        (int)e->share_devices, "threads", (int)e->threads, "arena", e->arena, "timeout_s",
+        e->timeout_s, "warmup", (int)e->warmup, "studies", studies);
 }
 
 static json_t *origin_object(const struct manifest *m)
@@ -190,15 +227,16 @@ static json_t *origin_object(const struct manifest *m)
 char *manifest_text(const struct manifest *m)
 {
     json_t *all = json_pack(
-        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:o, s:o, s:[]}",
+        "{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:o, s:o, "
+        "s:[]}",
         "manifest", MANIFEST_FORMAT, "version", text_or_null(m->version), "commit",
         text_or_null(m->commit), "date", date_now(), "command", command_line(m), "machine",
-        machine_object(m->machine), "store", store_object(m), "link", link_object(m),
-        "target_fingerprint", text_or_null(m->target_fingerprint), "draft_fingerprint",
-        text_or_null(m->draft_fingerprint), "target_random_weights", (int)m->random_target,
-        "draft_random_weights", (int)m->random_draft, "layers", (json_int_t)m->n_layers,
-        "memory_gbps", number_or_null(m->memory_gbps, m->memory_gbps > 0), "experiment",
-        experiment_object(m), "origin", origin_object(m), "resumed");
+        machine_object(m->machine), "store", store_object(m), "places", granted_list(m), "link",
+        link_object(m), "target_fingerprint", text_or_null(m->target_fingerprint),
+        "draft_fingerprint", text_or_null(m->draft_fingerprint), "target_random_weights",
+        (int)m->random_target, "draft_random_weights", (int)m->random_draft, "layers",
+        (json_int_t)m->n_layers, "memory_gbps", number_or_null(m->memory_gbps, m->memory_gbps > 0),
+        "experiment", experiment_object(m), "origin", origin_object(m), "resumed");
     CHECK(all != NULL);
     char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     json_decref(all);

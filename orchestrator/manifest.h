@@ -12,6 +12,8 @@
 #include "orchestrator/matrix.h"
 #include "orchestrator/prompt_source.h"
 
+struct study_place;
+
 struct manifest {
     const struct experiment *e; /* all pointers are borrowed */
     const struct machine *machine;
@@ -29,8 +31,10 @@ struct manifest {
     const char *target_fingerprint, *draft_fingerprint; /* NULL: none */
     bool random_target, random_draft;                   /* weights */
     uint32_t n_layers;
+    const struct study_place *const *place; /* [n_places], each started */
+    uint32_t n_places;
     bool is_started; /* false: the fields below are not known yet, null in the file */
-    /* The store's own words and numbers, from WELCOME. */
+    /* The store's own words and numbers, from WELCOME; of the first place. */
     const char *arena_kind; /* "posix" or "memfd" */
     uint64_t arena_bytes, huge_page_bytes;
     int numa_node;                 /* -1: not bound */

@@ -1,5 +1,7 @@
 #include "orchestrator/memory_plan.h"
 
+#include <stdio.h>
+
 #include "common/arena_size.h"
 
 /* Verify writes up to MSG_MAX_ROWS tokens past the last one wanted. */
@@ -81,20 +83,26 @@ enum status memory_plan_check(const struct memory_plan *plan, const struct targe
                               const struct memory_need *need, const struct memory_room *room,
                               struct err *err)
 {
-    uint64_t device = memory_plan_device_bytes(plan, s), available = memory_room_free(room);
-    uint64_t total = need->arena_bytes + need->weight_bytes + device;
+    uint32_t n = need->n_places > 1 ? need->n_places : 1;
+    uint64_t device = n * memory_plan_device_bytes(plan, s), available = memory_room_free(room);
+    uint64_t arena = n * need->arena_bytes, total = arena + need->weight_bytes + device;
+    char times[40] = "";
+
+    if (n > 1)
+        snprintf(times, sizeof times, " at %u places at once", n);
 
     if (total > available)
         return err_set(err, ST_NO_SPACE,
-                       "%u prompt tokens need %.2f GB (arena %.2f, weights %.2f, device KV %.2f) "
-                       "and %.2f GB are available%s; a shorter prefill would do",
-                       plan->max_prompt, gb(total), gb(need->arena_bytes), gb(need->weight_bytes),
+                       "%u prompt tokens%s need %.2f GB (arena %.2f, weights %.2f, device KV %.2f) "
+                       "and %.2f GB are available%s; a shorter prefill%s would do",
+                       plan->max_prompt, times, gb(total), gb(arena), gb(need->weight_bytes),
                        gb(device), gb(available),
-                       available < room->available_bytes ? " in this control group" : "");
-    if (need->posix && room->has_shm && need->arena_bytes > room->shm_free_bytes)
+                       available < room->available_bytes ? " in this control group" : "",
+                       n > 1 ? " or a smaller parallel" : "");
+    if (need->posix && room->has_shm && arena > room->shm_free_bytes)
         return err_set(err, ST_NO_SPACE,
-                       "the arena needs %.2f GB and /dev/shm has %.2f GB free; arena: memfd (or "
+                       "the arena needs %.2f GB%s and /dev/shm has %.2f GB free; arena: memfd (or "
                        "--set arena=memfd) does not use it",
-                       gb(need->arena_bytes), gb(room->shm_free_bytes));
+                       gb(arena), times, gb(room->shm_free_bytes));
     return ST_OK;
 }

@@ -33,8 +33,10 @@ uint64_t memory_plan_arena_bytes(const struct memory_plan *plan, const struct ta
 uint64_t memory_plan_device_bytes(const struct memory_plan *plan, const struct target_shape *shape);
 
 struct memory_need {
-    uint64_t arena_bytes, weight_bytes;
-    bool posix; /* the arena lies in /dev/shm */
+    uint64_t arena_bytes;  /* of one place */
+    uint64_t weight_bytes; /* all places map the same files */
+    uint32_t n_places;     /* that run at once; 0 is 1 */
+    bool posix;            /* the arena lies in /dev/shm */
 };
 
 /* ST_NO_SPACE, one line with the numbers and the remedy. */

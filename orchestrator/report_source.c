@@ -17,25 +17,6 @@ static enum status read_experiment(struct report_source *s, struct err *err)
     return experiment_parse(&s->e, r->file, r->text, strlen(r->text), r->set, r->n_sets, err);
 }
 
-/* A trial that failed may have a later line. Keeps the file's order. */
-static void keep_last(struct results *r)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < r->n; i++) {
-        struct result one = r->result[i];
-        bool is_last = true;
-        for (uint32_t k = i + 1; k < r->n; k++)
-            is_last = is_last && r->result[k].trial != one.trial;
-        r->result[i] = (struct result){.n_uses = 0};
-        if (is_last)
-            r->result[n++] = one;
-        else
-            result_release(&one);
-    }
-    r->n = n;
-}
-
 static enum status read_results(struct report_source *s, const char *dir, struct err *err)
 {
     char *path = mem_printf("%s/results.jsonl", dir);
@@ -44,7 +25,7 @@ static enum status read_results(struct report_source *s, const char *dir, struct
     if (st == ST_OK && s->results.n == 0)
         st = err_set(err, ST_INVALID, "%s: no trial has ended yet; a report needs one", path);
     if (st == ST_OK)
-        keep_last(&s->results);
+        s->results.n = results_keep_last(s->results.result, s->results.n);
     free(path);
     return st;
 }
@@ -59,6 +40,21 @@ static void say(FILE *to, const json_t *object, const char *key, const char *wor
         fprintf(to, "%-12s %s\n", words, json_string_value(value));
     else if (json_is_number(value))
         fprintf(to, "%-12s %.9g\n", words, json_number_value(value));
+}
+
+static void say_places(FILE *to, const json_t *experiment)
+{
+    const json_t *devices = json_object_get(experiment, "devices");
+    size_t i;
+    json_t *place;
+
+    json_array_foreach(devices, i, place)
+    {
+        say(to, place, "verify", "verify on");
+        say(to, place, "draft", "draft on");
+        say(to, place, "cpus", "CPU set");
+    }
+    say(to, experiment, "parallel", "at once");
 }
 
 static char *about(const json_t *manifest)
@@ -79,8 +75,7 @@ static char *about(const json_t *manifest)
     say(to, machine, "kernel", "kernel");
     say(to, manifest, "memory_gbps", "memory GB/s");
     say(to, json_object_get(manifest, "link"), "gbps", "link GB/s");
-    say(to, experiment, "verify_device", "verify on");
-    say(to, experiment, "draft_device", "draft on");
+    say_places(to, experiment);
     say(to, experiment, "target", "target");
     say(to, experiment, "draft", "draft");
     say(to, text, "dataset", "dataset");

@@ -74,6 +74,37 @@ double result_accepted(const struct result *r)
     return (double)r->meas.accepted / r->meas.rounds;
 }
 
+/* By trial; of one trial the later one first. Both lie in one array. */
+static int place_cmp(const void *a, const void *b)
+{
+    const struct result *const *x = a, *const *y = b;
+
+    if ((*x)->trial != (*y)->trial)
+        return (*x)->trial < (*y)->trial ? -1 : 1;
+    return *x > *y ? -1 : 1;
+}
+
+uint32_t results_keep_last(struct result *result, uint32_t n)
+{
+    struct result **order = mem_array(n, sizeof(struct result *));
+    struct result *kept = mem_array(n, sizeof *kept);
+    uint32_t n_kept = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        order[i] = &result[i];
+    qsort(order, n, sizeof *order, place_cmp);
+    for (uint32_t i = 0; i < n; i++) {
+        if (n_kept == 0 || order[i]->trial != kept[n_kept - 1].trial)
+            kept[n_kept++] = *order[i];
+        else
+            result_release(order[i]);
+    }
+    memcpy(result, kept, n_kept * sizeof *kept);
+    free(kept);
+    free(order);
+    return n_kept;
+}
+
 enum status results_open(struct results_file **out, const char *path, const struct experiment *e,
                          struct err *err)
 {

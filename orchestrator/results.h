@@ -44,6 +44,10 @@ double result_ms_per_token(const struct result *r); /* NaN without tokens */
 /* Accepted draft tokens per verification, without the bonus token; NaN for baseline. */
 double result_accepted(const struct result *r);
 
+/* Keeps the last result of each trial, since an earlier one has failed, in the
+ * order of the trials, whatever order they ended in; returns how many are left. */
+uint32_t results_keep_last(struct result *result, uint32_t n);
+
 struct results_file; /* owns its descriptor */
 
 /* A new file; ST_IO if it exists. `e` is borrowed until results_close: lines name its studies. */

@@ -111,6 +111,43 @@ static void print_effective(FILE *to, const struct matrix *m)
     }
 }
 
+static void print_place(FILE *to, const struct run_heading *h, uint32_t i)
+{
+    const struct place *place = &h->e->place[i % h->e->n_places];
+    char cpus[CPU_LIST_TEXT];
+
+    fprintf(to, "%s", h->run->place[i]->verify.device);
+    if (h->e->draft != NULL && strcmp(place->draft, place->verify) != 0)
+        fprintf(to, ", draft on %s", place->draft);
+    if (cpu_list_count(&place->cpus) > 0) {
+        cpu_list_text(&h->run->place[i]->cpus, cpus);
+        fprintf(to, ", CPUs %s", cpus);
+    }
+    if (place->numa_node >= 0)
+        fprintf(to, ", NUMA node %d\n", place->numa_node);
+    else
+        fprintf(to, ", NUMA node not bound\n");
+}
+
+static void print_places(FILE *to, const struct run_heading *h)
+{
+    if (h->run->n_places > 1)
+        fprintf(to, "places     %u at once%s\n", h->run->n_places,
+                h->e->share_devices ? ", which may share devices" : "");
+    for (uint32_t i = 0; i < h->run->n_places; i++) {
+        if (h->run->n_places > 1)
+            fprintf(to, "device %-3u ", i + 1);
+        else
+            fprintf(to, "device     ");
+        print_place(to, h, i);
+    }
+    fprintf(to, "threads    of each worker: ");
+    if (h->e->threads > 0)
+        fprintf(to, "%u\n", h->e->threads);
+    else
+        fprintf(to, "all\n");
+}
+
 void run_heading_print(FILE *to, const struct run_heading *h)
 {
     char arena[32];
@@ -119,17 +156,10 @@ void run_heading_print(FILE *to, const struct run_heading *h)
     for (uint32_t i = 0; i < h->e->n_studies; i++)
         print_study(to, &h->e->study[i]);
     print_effective(to, h->matrix);
+    print_places(to, h);
     heading_bytes((double)h->arena_bytes, arena, sizeof arena);
-    fprintf(to, "device     %s\nthreads    of each worker: ", h->verify->device);
-    if (h->e->threads > 0)
-        fprintf(to, "%u\n", h->e->threads);
-    else
-        fprintf(to, "all\n");
-    fprintf(to, "store      arena %s (%s), NUMA node ", arena, h->e->arena);
-    if (h->e->numa_node >= 0)
-        fprintf(to, "%d\n", h->e->numa_node);
-    else
-        fprintf(to, "not bound\n");
+    fprintf(to, "store      arena %s (%s)%s\n", arena, h->e->arena,
+            h->run->n_places > 1 ? " at each place" : "");
     fprintf(to, "memory     %.2f GB/s read", h->verify->memory_gbps);
     if (h->verify->link_gbps > 0)
         fprintf(to, "; simulated link %.3f GB/s\n", h->verify->link_gbps);

@@ -9,13 +9,15 @@
 
 #include "orchestrator/matrix.h"
 #include "orchestrator/prompt_source.h"
+#include "orchestrator/study_place.h"
 
 struct run_heading {
     const struct experiment *e;
     const struct matrix *matrix;
     const struct prompt_source *source;
     const char *folder;             /* of the results */
-    const struct msg_ready *verify; /* device, bandwidth, link */
+    const struct msg_ready *verify; /* bandwidth and link, as frozen */
+    const struct study_run *run;    /* its places are open */
     uint64_t arena_bytes;
     bool random_target, random_draft; /* weights */
 };

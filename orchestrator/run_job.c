@@ -10,6 +10,7 @@
 #include "orchestrator/command.h"
 #include "orchestrator/report_source.h"
 #include "orchestrator/run_heading.h"
+#include "orchestrator/study_place.h"
 #include "orchestrator/summary_files.h"
 #include "orchestrator/tables.h"
 
@@ -61,6 +62,8 @@ struct manifest run_job_manifest(const struct run_job *job)
                              .numa_node =
                                  store->numa_node == UINT32_MAX ? -1 : (int)store->numa_node,
                              .numa_local_share = store->numa_local_share,
+                             .place = (const struct study_place *const *)job->run.place,
+                             .n_places = job->run.n_places,
                              .memory_gbps = job->verify.memory_gbps,
                              .link_gbps = job->verify.link_gbps,
                              .link_simulated = job->verify.link_gbps > 0};
@@ -80,15 +83,13 @@ enum status run_job_open_log(struct run_job *job, struct err *err)
 
 /* ---- the processes ---- */
 
-static enum status open_session(struct run_job *job, struct err *err)
+static enum status open_places(struct run_job *job, struct err *err)
 {
     const struct experiment *e = job->plan.e;
     const struct run_record *frozen = &job->record;
     bool paced = frozen->is_started && frozen->link_gbps > 0;
     const struct group_options group = {.target = e->target,
                                         .draft = job->plan.speculates ? e->draft : NULL,
-                                        .verify_device = e->verify_device,
-                                        .draft_device = e->draft_device,
                                         .threads = e->threads,
                                         .link = paced ? LINK_GBPS : e->link,
                                         .link_value = paced ? frozen->link_gbps : e->link_value,
@@ -97,37 +98,16 @@ static enum status open_session(struct run_job *job, struct err *err)
                                         .retrieval_tokens = job->plan.memory.retrieval_tokens,
                                         .f32_base = job->plan.memory.f32_base,
                                         .arena = e->arena,
-                                        .numa_node = e->numa_node,
                                         .arena_bytes = job->plan.need.arena_bytes,
                                         .log_dir = job->log_dir};
-    struct session_watch watch = study_run_watch(&job->run);
-    enum status st = session_open(&job->run.session, &group, &watch, err);
+    enum status st = study_run_open(&job->run, &group, err);
 
     if (st == ST_OK)
-        job->verify = *group_ready(session_group(job->run.session), GROUP_VERIFY);
+        job->verify = job->run.place[0]->verify;
     if (st == ST_OK && frozen->is_started) {
         job->verify.memory_gbps = frozen->memory_gbps;
         job->verify.link_gbps = frozen->link_gbps;
     }
-    return st;
-}
-
-/* What the store was granted. */
-static enum status ask_store(struct run_job *job, struct err *err)
-{
-    struct msg hello = {.verb = MSG_HELLO}, answer = {0};
-    const struct group_call call = {.member = GROUP_KVSTORE,
-                                    .request = &hello,
-                                    .want = MSG_WELCOME,
-                                    .timeout_s = 60,
-                                    .stop_at = 1};
-    enum status st;
-
-    hello.hello.protocol = MSG_VERSION;
-    snprintf(hello.hello.client, sizeof hello.hello.client, "mspeckv");
-    st = group_ask(session_group(job->run.session), &call, &answer, err);
-    if (st == ST_OK)
-        job->store = answer.welcome;
     return st;
 }
 
@@ -140,9 +120,7 @@ static enum status write_manifest(struct run_job *job, struct err *err)
 
     if (job->record.is_started)
         return run_record_note(&job->record, job->argc, job->argv, err);
-    st = ask_store(job, err);
-    if (st != ST_OK)
-        return st;
+    job->store = job->run.place[0]->store;
     m = run_job_manifest(job);
     path = mem_printf("%s/manifest.json", job->folder);
     st = manifest_write(&m, path, err);
@@ -151,25 +129,6 @@ static enum status write_manifest(struct run_job *job, struct err *err)
 }
 
 /* ---- the summary ---- */
-
-/* Only the last result of each trial stays: an earlier one has failed. */
-static void keep_last(struct study_run *run)
-{
-    uint32_t *last = mem_array(run->matrix->n_trials, sizeof *last), n = 0;
-
-    for (uint32_t i = 0; i < run->n_results; i++)
-        last[run->result[i].trial] = i;
-    for (uint32_t i = 0; i < run->n_results; i++) {
-        struct result r = run->result[i];
-        run->result[i] = (struct result){.n_uses = 0};
-        if (last[r.trial] == i)
-            run->result[n++] = r;
-        else
-            result_release(&r);
-    }
-    run->n_results = n;
-    free(last);
-}
 
 /* Also of what a stop or a failure has left. */
 static enum status write_summary(struct run_job *job, struct err *err)
@@ -225,10 +184,11 @@ static enum status run_trials(struct run_job *job, struct err *err)
                                         .matrix = plan->matrix,
                                         .folder = job->folder,
                                         .verify = &job->verify,
+                                        .run = &job->run,
                                         .arena_bytes = plan->need.arena_bytes,
                                         .random_target = plan->random_target,
                                         .random_draft = plan->random_draft};
-    enum status st = open_session(job, err);
+    enum status st = open_places(job, err);
 
     if (st == ST_OK)
         st = write_manifest(job, err);
@@ -263,7 +223,7 @@ enum status run_job_run(struct run_job *job, struct err *err)
     set_up(job);
     if (job->n_done < job->plan.matrix->n_trials)
         st = job->trials != NULL ? job->trials(job, err) : run_trials(job, err);
-    keep_last(&job->run);
+    job->run.n_results = results_keep_last(job->run.result, job->run.n_results);
     if (job->run.n_results > 0 && !job->is_part) {
         summed = write_summary(job, &late);
         if (st == ST_OK && summed != ST_OK)
@@ -275,7 +235,7 @@ enum status run_job_run(struct run_job *job, struct err *err)
 
 void run_job_release(struct run_job *job)
 {
-    session_close(job->run.session);
+    study_run_close(&job->run);
     results_close(job->results);
     for (uint32_t i = 0; i < job->run.n_results; i++)
         result_release(&job->run.result[i]);

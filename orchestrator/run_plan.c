@@ -47,6 +47,7 @@ static enum status plan_memory(struct run_plan *p, struct err *err)
     p->random_draft = draft.random_weights;
     p->need = (struct memory_need){.arena_bytes = memory_plan_arena_bytes(&p->memory, &p->shape),
                                    .weight_bytes = p->shape.weight_bytes + draft.weight_bytes,
+                                   .n_places = p->e->parallel,
                                    .posix = strcmp(p->e->arena, "posix") == 0};
     return st;
 }
