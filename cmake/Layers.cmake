@@ -3,12 +3,15 @@
 
 # add_layer(NAME [USES layer-or-header ...] [LIBS target ...])
 # A static library of NAME/*.c except main.c. Files named *_avx2.c are compiled
-# for AVX2+FMA+F16C and are reached only after a check at run time.
+# for AVX2+FMA+F16C and are reached only after a check at run time. Files named
+# device_cuda* belong to the CUDA backend, a shared object of its own.
 function(add_layer name)
     cmake_parse_arguments(L "" "" "USES;LIBS" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS ${name}/*.c)
     file(GLOB headers CONFIGURE_DEPENDS ${name}/*.h)
     list(FILTER sources EXCLUDE REGEX "/main(_[a-z]+)?\\.c$")
+    list(FILTER sources EXCLUDE REGEX "/device_cuda[a-z_]*\\.c$")
+    list(FILTER headers EXCLUDE REGEX "/device_cuda_state\\.h$") # needs the toolkit's headers
     if(NOT sources)
         add_library(${name} INTERFACE) # a layer of headers only
         return()

@@ -59,9 +59,10 @@ enum status device_open(struct device **out, const char *name, const struct devi
     if (st == ST_OK && parse_name(name, "cpu", &number))
         st = device_cpu_open(out, number, opt, err);
     else if (st == ST_OK && parse_name(name, "cuda", &number))
-        st = err_set(err, ST_NOT_FOUND, "this build has no CUDA device; cpu:0 is there");
+        st = device_load_cuda(out, number, opt, err);
     else if (st == ST_OK)
-        st = err_set(err, ST_NOT_FOUND, "not a device name; they are cpu:N, such as cpu:0");
+        st = err_set(err, ST_NOT_FOUND,
+                     "not a device name; they are cpu:N and cuda:N, such as cpu:0");
     if (st != ST_OK)
         return err_in(err, st, "device %s", name);
     return ST_OK;
@@ -73,8 +74,10 @@ static void release_block(struct device *dev, size_t i)
 
     dev->used[b.use] -= b.size_bytes;
     dev->block[i] = dev->block[--dev->n_blocks];
-    if (b.is_adopted)
+    if (b.origin == DEVICE_ADOPTED)
         dev->backend->drop(dev, b.p, b.size_bytes);
+    else if (b.origin == DEVICE_IMPORTED)
+        dev->backend->drop_import(dev, b.p);
     else
         dev->backend->free(dev, (void *)b.p, b.size_bytes);
 }
@@ -113,6 +116,16 @@ bool device_reads_host(const struct device *dev)
     return dev->backend->reads_host(dev);
 }
 
+bool device_shares_host(const struct device *dev)
+{
+    return dev->backend->shares_host(dev);
+}
+
+bool device_can_share(const struct device *dev)
+{
+    return dev->backend->can_share(dev);
+}
+
 double device_link_gbps(const struct device *dev)
 {
     return dev->link_gbps;
@@ -142,11 +155,12 @@ enum status device_alloc(struct device *dev, enum device_use use, size_t size_by
 }
 
 /* Newest first: memory is mostly given back in reverse order. */
-static void release_pointer(struct device *dev, const void *p, bool is_adopted)
+static void release_pointer(struct device *dev, const void *p, bool is_allocated)
 {
     size_t i = dev->n_blocks;
 
-    while (i > 0 && !(dev->block[i - 1].p == p && dev->block[i - 1].is_adopted == is_adopted))
+    while (i > 0 && !(dev->block[i - 1].p == p &&
+                      (dev->block[i - 1].origin == DEVICE_ALLOCATED) == is_allocated))
         i--;
     CHECK(i > 0); /* not of this device, or given back twice */
     release_block(dev, i - 1);
@@ -155,7 +169,7 @@ static void release_pointer(struct device *dev, const void *p, bool is_adopted)
 void device_free(struct device *dev, void *p)
 {
     if (p != NULL)
-        release_pointer(dev, p, false);
+        release_pointer(dev, p, true);
 }
 
 size_t device_used(const struct device *dev, enum device_use use)
@@ -175,14 +189,66 @@ enum status device_adopt(struct device *dev, enum device_use use, const void *ho
         return err_in(err, st, "%s: adopting %zu bytes for %s", dev->describe, size_bytes,
                       use_name[use]);
     add_block(dev, (struct device_block){
-                       .p = *out, .size_bytes = size_bytes, .use = use, .is_adopted = true});
+                       .p = *out, .size_bytes = size_bytes, .use = use, .origin = DEVICE_ADOPTED});
     return ST_OK;
 }
 
 void device_drop(struct device *dev, const void *p)
 {
     if (p != NULL)
-        release_pointer(dev, p, true);
+        release_pointer(dev, p, false);
+}
+
+enum status device_register_host(struct device *dev, void *host, size_t size_bytes, struct err *err)
+{
+    enum status st = dev->backend->register_host(dev, host, size_bytes, err);
+
+    if (st != ST_OK)
+        return err_in(err, st, "%s: registering %zu bytes of host memory", dev->describe,
+                      size_bytes);
+    return ST_OK;
+}
+
+void device_unregister_host(struct device *dev, void *host)
+{
+    if (host != NULL)
+        dev->backend->unregister_host(dev, host);
+}
+
+static const struct device_block *find_block(const struct device *dev, const void *p)
+{
+    for (size_t i = dev->n_blocks; i > 0; i--)
+        if (dev->block[i - 1].p == p && dev->block[i - 1].origin != DEVICE_IMPORTED)
+            return &dev->block[i - 1];
+    return NULL;
+}
+
+enum status device_export(struct device *dev, const void *p, struct device_share *out,
+                          struct err *err)
+{
+    const struct device_block *block = find_block(dev, p);
+    enum status st;
+
+    CHECK(block != NULL); /* not the start of a block of this device */
+    st = dev->backend->export_block(dev, p, block->size_bytes, out, err);
+    if (st != ST_OK)
+        return err_in(err, st, "%s: sharing %s memory", dev->describe, use_name[block->use]);
+    return ST_OK;
+}
+
+enum status device_import(struct device *dev, enum device_use use, const struct device_share *share,
+                          void **out, struct err *err)
+{
+    size_t size_bytes = 0;
+    enum status st;
+
+    CHECK((unsigned)use < DEVICE_USE_COUNT);
+    st = dev->backend->import_block(dev, share, out, &size_bytes, err);
+    if (st != ST_OK)
+        return err_in(err, st, "%s: opening shared %s memory", dev->describe, use_name[use]);
+    add_block(dev, (struct device_block){
+                       .p = *out, .size_bytes = size_bytes, .use = use, .origin = DEVICE_IMPORTED});
+    return ST_OK;
 }
 
 enum status device_upload(struct device *dev, void *dst, const void *host, size_t n,
@@ -223,12 +289,26 @@ uint64_t device_copy_bytes(const struct device *dev)
     return dev->backend->copy_bytes(dev);
 }
 
+uint64_t device_copy_stall_ns(const struct device *dev)
+{
+    return dev->backend->copy_stall_ns(dev);
+}
+
 enum status device_measure_read(struct device *dev, double *out_gbps, struct err *err)
 {
     enum status st = dev->backend->measure_read(dev, out_gbps, err);
 
     if (st != ST_OK)
         return err_in(err, st, "%s: measuring memory bandwidth", dev->describe);
+    return ST_OK;
+}
+
+enum status device_measure_link(struct device *dev, double *out_gbps, struct err *err)
+{
+    enum status st = dev->backend->measure_link(dev, out_gbps, err);
+
+    if (st != ST_OK)
+        return err_in(err, st, "%s: measuring the link", dev->describe);
     return ST_OK;
 }
 

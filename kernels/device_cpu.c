@@ -32,6 +32,7 @@ struct device_cpu {
     struct copy_queue *queue;
     bool avx2;
     int n_threads;
+    uint64_t stall_ns;           /* spent in copy_wait */
     struct cpu_scratch *scratch; /* [1 + n_threads]; the shared one first */
 };
 
@@ -105,6 +106,43 @@ static void cpu_close(struct device *dev)
 static bool cpu_reads_host(const struct device *dev)
 {
     return dev->link_gbps == 0;
+}
+
+static bool cpu_shares_host(const struct device *dev)
+{
+    return true;
+}
+
+/* Another process maps the same file or segment and adopts it. */
+static bool cpu_can_share(const struct device *dev)
+{
+    return false;
+}
+
+static enum status cpu_register_host(struct device *dev, void *host, size_t size_bytes,
+                                     struct err *err)
+{
+    return ST_OK;
+}
+
+static void cpu_unregister_host(struct device *dev, void *host)
+{
+}
+
+static enum status cpu_export(struct device *dev, const void *p, size_t size_bytes,
+                              struct device_share *out, struct err *err)
+{
+    return err_set(err, ST_UNSUPPORTED, "cpu memory is shared by mapping it");
+}
+
+static enum status cpu_import(struct device *dev, const struct device_share *share, void **out,
+                              size_t *size_bytes, struct err *err)
+{
+    return err_set(err, ST_UNSUPPORTED, "cpu memory is shared by mapping it");
+}
+
+static void cpu_drop_import(struct device *dev, const void *p)
+{
 }
 
 /* Big blocks begin on a huge page and ask for huge pages: a layer of KV or
@@ -198,7 +236,10 @@ static enum status cpu_copy_start(struct device *dev, void *dst, const void *hos
 
 static enum status cpu_copy_wait(struct device *dev, uint64_t ticket, struct err *err)
 {
+    uint64_t start = clock_now_ns();
+
     copy_queue_wait(cpu_of(dev)->queue, ticket);
+    cpu_of(dev)->stall_ns += clock_now_ns() - start;
     return ST_OK;
 }
 
@@ -210,6 +251,17 @@ static bool cpu_copy_done(struct device *dev, uint64_t ticket)
 static uint64_t cpu_copy_bytes(const struct device *dev)
 {
     return copy_queue_bytes(cpu_of(dev)->queue);
+}
+
+static uint64_t cpu_copy_stall_ns(const struct device *dev)
+{
+    return cpu_of(dev)->stall_ns;
+}
+
+static enum status cpu_measure_link(struct device *dev, double *out_gbps, struct err *err)
+{
+    *out_gbps = dev->link_gbps;
+    return ST_OK;
 }
 
 enum { READ_BYTES = 256 << 20, READ_TASK_BYTES = 4 << 20, READ_ROUNDS = 5 };
@@ -264,10 +316,17 @@ static enum status cpu_measure_read(struct device *dev, double *out_gbps, struct
 static const struct device_backend cpu_backend = {
     .close = cpu_close,
     .reads_host = cpu_reads_host,
+    .shares_host = cpu_shares_host,
+    .can_share = cpu_can_share,
     .alloc = cpu_alloc,
     .free = cpu_free,
     .adopt = cpu_adopt,
     .drop = cpu_drop,
+    .register_host = cpu_register_host,
+    .unregister_host = cpu_unregister_host,
+    .export_block = cpu_export,
+    .import_block = cpu_import,
+    .drop_import = cpu_drop_import,
     .upload = cpu_transfer,
     .download = cpu_transfer,
     .sync = cpu_sync,
@@ -276,7 +335,9 @@ static const struct device_backend cpu_backend = {
     .copy_wait = cpu_copy_wait,
     .copy_done = cpu_copy_done,
     .copy_bytes = cpu_copy_bytes,
+    .copy_stall_ns = cpu_copy_stall_ns,
     .measure_read = cpu_measure_read,
+    .measure_link = cpu_measure_link,
 };
 
 static int allowed_cpus(void)
