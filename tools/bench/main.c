@@ -7,9 +7,11 @@
 #include "common/args.h"
 #include "kernels/kv_format.h"
 #include "tools/bench/attention_bench.h"
+#include "tools/bench/ceilings_bench.h"
 #include "tools/bench/memory_bench.h"
+#include "tools/bench/probe_bench.h"
 
-static const char USAGE[] = "attention|memory [options]";
+static const char USAGE[] = "attention|ceilings|memory|probe [options]";
 
 static enum status attention_options(struct attention_bench *bench, int argc, char **argv,
                                      struct err *err)
@@ -75,22 +77,62 @@ static enum status run_memory(int argc, char **argv, bool *is_usage, struct err 
     return st == ST_OK ? memory_bench_run(device, (int)n_threads, err) : st;
 }
 
+static enum status run_ceilings(int argc, char **argv, bool *is_usage, struct err *err)
+{
+    const char *device = "cpu:0";
+    const struct arg_spec spec[] = {
+        {"device", ARG_STRING, &device, NULL, 0, 0, NULL, "D", "whose ceilings"},
+    };
+    enum status st = args_parse(spec, 1, argc, argv, NULL, err);
+
+    if (st == ST_CLOSED)
+        args_help(stdout, "mspeckv bench", "ceilings [options]", spec, 1);
+    *is_usage = st != ST_OK;
+    return st == ST_OK ? ceilings_bench_run(device, err) : st;
+}
+
+static enum status run_probe(int argc, char **argv, bool *is_usage, struct err *err)
+{
+    const char *device = "cpu:0", *import = NULL;
+    const struct arg_spec spec[] = {
+        {"device", ARG_STRING, &device, NULL, 0, 0, NULL, "D", "what is tried"},
+        {"import", ARG_STRING, &import, NULL, 0, 0, NULL, "HEX",
+         "only open a block that another process shares"},
+    };
+    const size_t n_specs = sizeof spec / sizeof *spec;
+    enum status st = args_parse(spec, n_specs, argc, argv, NULL, err);
+
+    if (st == ST_CLOSED)
+        args_help(stdout, "mspeckv bench", "probe [options]", spec, n_specs);
+    *is_usage = st != ST_OK;
+    if (st != ST_OK)
+        return st;
+    return import != NULL ? probe_bench_import(device, import, err) : probe_bench_run(device, err);
+}
+
+static const struct {
+    const char *name;
+    enum status (*run)(int argc, char **argv, bool *is_usage, struct err *err);
+} command[] = {
+    {"attention", run_attention},
+    {"ceilings", run_ceilings},
+    {"memory", run_memory},
+    {"probe", run_probe},
+};
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     struct err err = {{0}};
     bool is_usage = true;
-    enum status st;
+    enum status st = err_set(&err, ST_INVALID, "say what to measure: mspeckv bench %s", USAGE);
 
-    if (strcmp(what, "attention") == 0) {
-        st = run_attention(argc - 1, argv + 1, &is_usage, &err);
-    } else if (strcmp(what, "memory") == 0) {
-        st = run_memory(argc - 1, argv + 1, &is_usage, &err);
-    } else if (strcmp(what, "--help") == 0) {
+    for (size_t i = 0; i < sizeof command / sizeof *command; i++)
+        if (strcmp(what, command[i].name) == 0)
+            st = command[i].run(argc - 1, argv + 1, &is_usage, &err);
+    if (strcmp(what, "--help") == 0) {
         args_help(stdout, "mspeckv bench", USAGE, NULL, 0);
         st = ST_CLOSED;
-    } else {
-        st = err_set(&err, ST_INVALID, "say what to measure: mspeckv bench %s", USAGE);
     }
     if (st == ST_OK || st == ST_CLOSED)
         return 0;
