@@ -160,7 +160,8 @@ static const struct refusal refusals[] = {
      "f.yaml:5:23: sinks is -1; a whole number from 0 to 4096 would be right"},
     {MINIMAL "draft_window: {recent: 0}\n",
      "f.yaml:5:24: recent is 0; a whole number from 1 to 131072 would be right"},
-    {MINIMAL "devices: cpu:0\n", "f.yaml:5:10: devices is no place; {verify: cpu:0, draft: cpu:0} or a list of such would be right"},
+    {MINIMAL "devices: cpu:0\n", "f.yaml:5:10: devices is no place; {verify: cpu:0, draft: cpu:0} "
+                                 "or a list of such would be right"},
     /* several studies */
     {MINIMAL "studies: []\n", "f.yaml:5:10: studies lists 0; 1 to 4 would be right"},
     {MINIMAL "studies: a1\n", "f.yaml:5:10: studies is one value; a list would be right"},
