@@ -19,7 +19,7 @@
 
 enum {
     MSG_MAGIC = 0x564b534d, /* "MSKV" */
-    MSG_VERSION = 1,
+    MSG_VERSION = 2,
     MSG_HEADER_BYTES = 32,
     MSG_MAX_BYTES = 1 << 20,
     MSG_MAX_TOKENS = 200 * 1024, /* prompt or output of one message */
@@ -216,6 +216,7 @@ struct msg_begin {
     uint32_t retrieval_pages;
     uint32_t retrieval_format;
     uint64_t retrieval_generation;
+    double replay_draft_rate; /* replay.h: the middle level takes this share; 0: it judges */
 };
 
 struct msg_propose {
@@ -260,8 +261,10 @@ struct msg_ready {
     uint64_t weight_bytes;
     uint32_t n_layers, n_vocab, n_kv_heads, head_dim;
     double memory_gbps; /* measured by verify; 0 elsewhere */
-    double link_gbps;   /* 0: no link */
+    double link_gbps;   /* simulated; 0: no such link */
     double load_s;
+    double device_link_gbps; /* measured from pinned host memory to the device; 0: none */
+    uint32_t device_node;    /* NUMA node that the device hangs on; UINT32_MAX: unknown, none */
 };
 
 struct msg_prefill {
@@ -296,6 +299,9 @@ struct msg_trial {
     bool stream;             /* send TOKENS as they come */
     bool want_logits;        /* tests: append the rows to the logits file */
     uint32_t staging_layers; /* slots of the ring, in layers; 0: default */
+    /* replay.h: mean accepted proposals of a verification, and the middle
+     * level's rate; 0: what is accepted is found out. */
+    double replay_accepted, replay_draft_rate;
 };
 
 struct msg_tokens {

@@ -18,7 +18,7 @@ void code_error(struct coder *c, struct msg_error *m)
 
 void code_ready(struct coder *c, struct msg_ready *m)
 {
-    msg_fields(c, 10);
+    msg_fields(c, 12);
     code_text(c, "name", m->name, sizeof m->name);
     code_text(c, "device", m->device, sizeof m->device);
     code_u64(c, "weight_bytes", &m->weight_bytes);
@@ -29,6 +29,8 @@ void code_ready(struct coder *c, struct msg_ready *m)
     code_f64(c, "memory_gbps", &m->memory_gbps);
     code_f64(c, "link_gbps", &m->link_gbps);
     code_f64(c, "load_s", &m->load_s);
+    code_f64(c, "device_link_gbps", &m->device_link_gbps);
+    code_u32(c, "device_node", &m->device_node);
 }
 
 void code_prefill(struct coder *c, struct msg_prefill *m)
@@ -50,7 +52,7 @@ void code_prefilled(struct coder *c, struct msg_prefilled *m)
 
 void code_trial(struct coder *c, struct msg_trial *m)
 {
-    msg_fields(c, 21);
+    msg_fields(c, 23);
     code_u64(c, "trial", &m->trial);
     code_u32(c, "prompt", &m->prompt);
     code_u32(c, "n_prompt", &m->n_prompt);
@@ -72,6 +74,8 @@ void code_trial(struct coder *c, struct msg_trial *m)
     code_bool(c, "stream", &m->stream);
     code_bool(c, "want_logits", &m->want_logits);
     code_u32(c, "staging_layers", &m->staging_layers);
+    code_f64(c, "replay_accepted", &m->replay_accepted);
+    code_f64(c, "replay_draft_rate", &m->replay_draft_rate);
 }
 
 void code_tokens(struct coder *c, struct msg_tokens *m)

@@ -5,7 +5,7 @@
 
 void code_begin(struct coder *c, struct msg_begin *m)
 {
-    msg_fields(c, 17);
+    msg_fields(c, 18);
     code_u64(c, "seq", &m->seq);
     code_u32(c, "prompt", &m->prompt);
     msg_below(c, "method", &m->method, METHOD_COUNT);
@@ -23,6 +23,7 @@ void code_begin(struct coder *c, struct msg_begin *m)
     code_u32(c, "retrieval_pages", &m->retrieval_pages);
     code_u32(c, "retrieval_format", &m->retrieval_format);
     code_u64(c, "retrieval_generation", &m->retrieval_generation);
+    code_f64(c, "replay_draft_rate", &m->replay_draft_rate);
 }
 
 void code_propose(struct coder *c, struct msg_propose *m)

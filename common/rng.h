@@ -20,7 +20,8 @@ enum rng_stream {
     RNG_VERIFY_RESIDUAL = 5, /* target: residual */
     RNG_GUMBEL = 6,          /* coupled: noise per (position, token id) */
     RNG_TEST = 7,
-    RNG_WEIGHTS = 8 /* random weights of `mspeckv synth` */
+    RNG_WEIGHTS = 8, /* random weights of `mspeckv synth` */
+    RNG_REPLAY = 9   /* replayed acceptance: how many proposals stand */
 };
 
 struct rng_block {

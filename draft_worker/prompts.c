@@ -12,8 +12,10 @@ static enum status run_span(struct model *draft, struct window_cache *cache, con
 
     while (st == ST_OK && from < to) {
         uint32_t n = to - from < WINDOW_SLACK ? to - from : WINDOW_SLACK;
-        struct model_forward_args fwd = {token + from, pos,   (int)n, window_cache_interface(cache),
-                                         NULL,         (int)n};
+        struct model_forward_args fwd = {.token = token + from,
+                                         .pos = pos,
+                                         .n_rows = (int)n,
+                                         .cache = window_cache_interface(cache)};
         for (uint32_t i = 0; i < n; i++)
             pos[i] = from + i;
         st = model_forward(draft, &fwd, err);

@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "kernels/accept.h"
 #include "kernels/density.h"
+#include "kernels/replay.h"
 
 struct proposer {
     struct proposer_args args;
@@ -24,10 +25,8 @@ struct proposer {
     uint32_t n_accepted; /* tokens that verify has confirmed, as a count */
     uint32_t draft_len, middle_len; /* leading tokens whose KV stands */
     uint64_t hash;                  /* over the confirmed tokens */
-    float *logits;                  /* [MSG_MAX_ROWS, n_vocab] */
-    float *q;                       /* [gamma_draft, n_vocab] */
-    float *p, *scratch;             /* [n_vocab] */
-    uint32_t *order;                /* [n_vocab] */
+    float *q;                       /* [MSG_MAX_ROWS, n_vocab] laws of the small draft */
+    float *scratch;                 /* [n_vocab] */
     struct msg_propose *out;
 };
 
@@ -53,6 +52,9 @@ static enum status check_begin(const struct msg_begin *b, bool middle, struct er
         return err_set(err, ST_INVALID,
                        "temperature %g must be finite and >= 0, top_p %g in (0, 1]", b->temperature,
                        b->top_p);
+    if (!(b->replay_draft_rate >= 0 && b->replay_draft_rate <= 1))
+        return err_set(err, ST_INVALID, "replayed draft rate %g is not in 0..1",
+                       b->replay_draft_rate);
     return ST_OK;
 }
 
@@ -81,11 +83,8 @@ enum status proposer_open(struct proposer **out, const struct proposer_args *arg
     p->token[0] = b->next_token;
     p->n_known = p->n_accepted = b->base_pos + 1;
     p->hash = b->prefix_hash;
-    p->logits = mem_array((size_t)MSG_MAX_ROWS * p->n_vocab, sizeof *p->logits);
     p->q = mem_array((size_t)MSG_MAX_ROWS * p->n_vocab, sizeof *p->q);
-    p->p = mem_array(p->n_vocab, sizeof *p->p);
     p->scratch = mem_array(p->n_vocab, sizeof *p->scratch);
-    p->order = mem_array(p->n_vocab, sizeof *p->order);
     *out = p;
     return ST_OK;
 }
@@ -95,41 +94,62 @@ void proposer_close(struct proposer *p)
     if (p == NULL)
         return;
     free(p->token);
-    free(p->logits);
     free(p->q);
-    free(p->p);
     free(p->scratch);
-    free(p->order);
     free(p);
 }
 
-/* Runs tokens [*len, n_known) through a model; logits of the last n_rows. */
-static enum status run(struct proposer *p, struct model *model, struct model_cache cache,
-                       uint32_t *len, uint32_t n_rows, struct err *err)
+/* One of the two levels: its model, its cache, and how far the cache has come. */
+struct level {
+    struct model *model;
+    struct model_cache cache;
+    uint32_t *len;
+};
+
+/* Runs tokens [len, n_known) through a level; the laws of the last n_rows go to
+ * `laws`. They are in host memory when this returns. */
+static enum status run(struct proposer *p, const struct level *level, uint32_t n_rows, float *laws,
+                       struct err *err)
 {
     uint32_t pos[2 * MSG_MAX_ROWS];
-    uint32_t n = p->n_known - *len;
-    struct model_forward_args fwd = {at(p, *len), pos, (int)n, cache, p->logits, (int)(n - n_rows)};
+    uint32_t *len = level->len, n = p->n_known - *len;
+    struct model_forward_args fwd = {.token = at(p, *len),
+                                     .pos = pos,
+                                     .n_rows = (int)n,
+                                     .cache = level->cache,
+                                     .logits_from = (int)(n - n_rows),
+                                     .p = laws,
+                                     .law = p->law};
     enum status st;
 
     CHECK(n >= n_rows && n <= 2 * MSG_MAX_ROWS - 2);
     for (uint32_t i = 0; i < n; i++)
         pos[i] = *len + i;
-    st = model_forward(model, &fwd, err);
+    st = model_forward(level->model, &fwd, err);
     if (st == ST_OK)
         *len = p->n_known;
     return st;
 }
 
+static enum status check_law(const char *level, const float *law, uint32_t pos, struct err *err)
+{
+    if (!isnan(law[0]))
+        return ST_OK;
+    return err_set(err, ST_CORRUPT,
+                   "%s: the logits of position %u hold NaN or infinity: no token can be drawn",
+                   level, pos);
+}
+
 /* The small draft's next token, appended; its density goes to `q`. */
 static enum status draft_token(struct proposer *p, float *q, struct err *err)
 {
+    struct level level = {p->args.draft, window_cache_interface(p->args.window), &p->draft_len};
     uint64_t begin = clock_now_ns();
     enum status st;
 
-    st = run(p, p->args.draft, window_cache_interface(p->args.window), &p->draft_len, 1, err);
+    st = run(p, &level, 1, q, err);
     if (st == ST_OK)
-        st = density_from_logits(q, p->logits, p->n_vocab, &p->law, p->order, err);
+        st = check_law("draft", q, p->n_known, err);
     if (st == ST_OK) {
         *at(p, p->n_known) = accept_own(&p->own_rule, q, p->n_vocab, p->n_known);
         p->n_known++;
@@ -163,16 +183,28 @@ static void cut(struct proposer *p, uint32_t n)
         p->middle_len = n;
 }
 
-/* Density of the middle level after row i of its pass; kept for the target if
- * it will ask. */
-static enum status middle_law(struct proposer *p, uint32_t i, uint32_t n_done, struct err *err)
+/* The middle level's law of position `pos`: its place in the slab is where the
+ * target will look for it. */
+static float *middle_law(struct proposer *p, uint32_t pos)
 {
-    const float *row = p->logits + (size_t)i * p->n_vocab;
-    enum status st = density_from_logits(p->p, row, p->n_vocab, &p->law, p->order, err);
+    return slab_row(p, pos - p->n_accepted);
+}
 
-    if (st == ST_OK && p->densities)
-        memcpy(slab_row(p, n_done), p->p, p->n_vocab * sizeof *p->p);
-    return st;
+/* Whether the draft's token i of the newest k stands, at `pos`; else *instead.
+ * A replayed acceptance judges all the same, and overrules the outcome. */
+static bool middle_accepts(struct proposer *p, uint32_t i, uint32_t pos, int32_t *instead)
+{
+    const float *law = middle_law(p, pos);
+    bool accepted = accept_token(&p->middle_rule, *at(p, pos), law, p->q + (size_t)i * p->n_vocab,
+                                 p->n_vocab, pos, p->scratch, instead);
+    bool forced;
+
+    if (!(p->begin.replay_draft_rate > 0))
+        return accepted;
+    forced = replay_accepts(p->begin.replay_draft_rate, p->begin.seed, pos);
+    if (accepted && !forced)
+        *instead = accept_own(&p->middle_rule, law, p->n_vocab, pos);
+    return forced;
 }
 
 /* Judges the k newest tokens, from position `from` on; adds the middle level's
@@ -180,17 +212,15 @@ static enum status middle_law(struct proposer *p, uint32_t i, uint32_t n_done, s
 static enum status middle_judge(struct proposer *p, uint32_t from, uint32_t k, uint32_t end,
                                 struct err *err)
 {
-    uint32_t base = p->n_accepted; /* position of the proposal's first token */
     enum status st = ST_OK;
 
     for (uint32_t i = 0; i < k; i++) {
         uint32_t pos = from + i;
         int32_t instead = 0;
-        st = middle_law(p, i, pos - base, err);
+        st = check_law("middle level", middle_law(p, pos), pos, err);
         if (st != ST_OK)
             return st;
-        if (!accept_token(&p->middle_rule, *at(p, pos), p->p, p->q + (size_t)i * p->n_vocab,
-                          p->n_vocab, pos, p->scratch, &instead)) {
+        if (!middle_accepts(p, i, pos, &instead)) {
             cut(p, pos);
             *at(p, pos) = instead;
             p->n_known = pos + 1;
@@ -200,9 +230,10 @@ static enum status middle_judge(struct proposer *p, uint32_t from, uint32_t k, u
     }
     if (p->n_known == end)
         return ST_OK;
-    st = middle_law(p, k, p->n_known - base, err);
+    st = check_law("middle level", middle_law(p, p->n_known), p->n_known, err);
     if (st == ST_OK) {
-        *at(p, p->n_known) = accept_own(&p->middle_rule, p->p, p->n_vocab, p->n_known);
+        *at(p, p->n_known) =
+            accept_own(&p->middle_rule, middle_law(p, p->n_known), p->n_vocab, p->n_known);
         p->n_known++;
     }
     return st;
@@ -210,6 +241,7 @@ static enum status middle_judge(struct proposer *p, uint32_t from, uint32_t k, u
 
 static enum status propose_middle(struct proposer *p, uint32_t n_wanted, struct err *err)
 {
+    struct level middle = {p->args.target, middle_cache_interface(p->args.middle), &p->middle_len};
     uint32_t end = p->n_accepted + n_wanted;
     enum status st = ST_OK;
 
@@ -222,8 +254,7 @@ static enum status propose_middle(struct proposer *p, uint32_t n_wanted, struct 
             st = draft_token(p, p->q + (size_t)i * p->n_vocab, err);
         begin = clock_now_ns();
         if (st == ST_OK)
-            st = run(p, p->args.target, middle_cache_interface(p->args.middle), &p->middle_len,
-                     k + 1, err);
+            st = run(p, &middle, k + 1, middle_law(p, from), err);
         if (st == ST_OK)
             st = middle_judge(p, from, k, end, err);
         p->out->middle_ns += clock_now_ns() - begin;

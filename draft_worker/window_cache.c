@@ -96,16 +96,14 @@ static enum status attend(void *self, const struct model_attend_args *a, struct 
                                          .n_window = window_of(c, a->layer),
                                          .n_ring = c->n_ring,
                                          .scale = 1.0f / sqrtf((float)c->cfg->head_dim)};
-    size_t bytes = c->row_floats * sizeof(float);
-    enum status st = ST_OK;
+    uint32_t slot[WINDOW_SLACK];
+    struct ring_write_args write = {k, v, a->k, a->v, slot, a->n_rows, (int)c->row_floats};
+    enum status st;
 
     CHECK(a->n_rows <= WINDOW_SLACK);
-    for (int r = 0; st == ST_OK && r < a->n_rows; r++) {
-        size_t at = slot_of(c, a->pos[r]) * c->row_floats;
-        st = device_upload(c->dev, k + at, a->k + (size_t)r * c->row_floats, bytes, err);
-        if (st == ST_OK)
-            st = device_upload(c->dev, v + at, a->v + (size_t)r * c->row_floats, bytes, err);
-    }
+    for (int r = 0; r < a->n_rows; r++)
+        slot[r] = slot_of(c, a->pos[r]);
+    st = device_ops(c->dev)->ring_write(c->dev, &write, err);
     return st == ST_OK ? device_ops(c->dev)->window_attention(c->dev, &args, err) : st;
 }
 

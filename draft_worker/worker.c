@@ -91,7 +91,8 @@ static enum status send_ready(struct worker *w, double load_s, struct err *err)
                                    .n_vocab = cfg->n_vocab,
                                    .n_kv_heads = cfg->n_kv_heads,
                                    .head_dim = cfg->head_dim,
-                                   .load_s = load_s};
+                                   .load_s = load_s,
+                                   .device_node = UINT32_MAX};
     snprintf(msg.ready.name, sizeof msg.ready.name, "draft");
     snprintf(msg.ready.device, sizeof msg.ready.device, "%s", device_describe(w->dev));
     return chan_send(w->control, NULL, &msg, err);

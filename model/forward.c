@@ -14,7 +14,8 @@ static enum status check_tokens(const struct model_config *cfg,
                                 const struct model_forward_args *args, struct err *err)
 {
     CHECK(args->n_rows > 0);
-    CHECK(args->logits == NULL || (args->logits_from >= 0 && args->logits_from <= args->n_rows));
+    CHECK((args->logits == NULL && args->p == NULL) ||
+          (args->logits_from >= 0 && args->logits_from <= args->n_rows));
     for (int r = 0; r < args->n_rows; r++) {
         if (args->token[r] < 0 || (uint32_t)args->token[r] >= cfg->n_vocab)
             return err_set(err, ST_CORRUPT, "row %d: token %d is not in [0, %u)", r, args->token[r],
@@ -49,8 +50,9 @@ static size_t cut_all(struct forward_scratch *s, char *block, const struct model
     s->attended = cut(block, &at, rows, q_cols);
     s->gate = cut(block, &at, rows, cfg->intermediate);
     s->up = cut(block, &at, rows, cfg->intermediate);
-    s->logits =
-        cut(block, &at, rows < FORWARD_LOGIT_ROWS ? rows : FORWARD_LOGIT_ROWS, cfg->n_vocab);
+    size_t logit_rows = rows < FORWARD_LOGIT_ROWS ? rows : FORWARD_LOGIT_ROWS;
+    s->logits = cut(block, &at, logit_rows, cfg->n_vocab);
+    s->p = cut(block, &at, logit_rows, cfg->n_vocab);
     return at;
 }
 
@@ -201,6 +203,31 @@ static enum status mlp_block(const struct forward *fw, int layer, struct rows wa
     return st;
 }
 
+/* What is wanted of the `n` rows of logits at hand, which are `at` rows behind the first. */
+static enum status download_rows(const struct forward *fw, const struct model_forward_args *args,
+                                 int at, int n, struct err *err)
+{
+    size_t n_vocab = fw->cfg->n_vocab;
+    size_t bytes = (size_t)n * n_vocab * sizeof(float);
+    struct density_rows_args law = {
+        .p = fw->scratch->p,
+        .logits = fw->scratch->logits,
+        .n_rows = n,
+        .n_vocab = (int)n_vocab,
+        .law = args->law,
+    };
+    enum status st = ST_OK;
+
+    if (args->p != NULL) {
+        st = device_ops(fw->dev)->density_rows(fw->dev, &law, err);
+        if (st == ST_OK)
+            st = device_download(fw->dev, args->p + (size_t)at * n_vocab, law.p, bytes, err);
+    }
+    if (st == ST_OK && args->logits != NULL)
+        st = device_download(fw->dev, args->logits + (size_t)at * n_vocab, law.logits, bytes, err);
+    return st;
+}
+
 static enum status download_logits(const struct forward *fw, const struct model_forward_args *args,
                                    struct rows wanted, struct err *err)
 {
@@ -213,8 +240,7 @@ static enum status download_logits(const struct forward *fw, const struct model_
         st = project(fw, &fw->weights->head, fw->scratch->logits, n_vocab,
                      fw->scratch->norm + (size_t)(wanted.from + at) * hidden, hidden, part, err);
         if (st == ST_OK)
-            st = device_download(fw->dev, args->logits + (size_t)at * n_vocab, fw->scratch->logits,
-                                 (size_t)part.n * n_vocab * sizeof(float), err);
+            st = download_rows(fw, args, at, part.n, err);
     }
     return st;
 }
@@ -222,7 +248,8 @@ static enum status download_logits(const struct forward *fw, const struct model_
 enum status forward_run(const struct forward *fw, const struct model_forward_args *args,
                         struct err *err)
 {
-    int first_wanted = args->logits == NULL ? args->n_rows : args->logits_from;
+    bool wants_rows = args->logits != NULL || args->p != NULL;
+    int first_wanted = wants_rows ? args->logits_from : args->n_rows;
     struct rows logit_rows = {first_wanted, args->n_rows - first_wanted};
     struct rows all = {0, args->n_rows};
     int n_layers = (int)fw->cfg->n_layers;

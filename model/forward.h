@@ -30,6 +30,7 @@ struct forward_scratch {
     float *attended; /* as q */
     float *gate, *up;
     float *logits; /* [min(n_rows, FORWARD_LOGIT_ROWS), n_vocab] */
+    float *p;      /* the same */
 };
 
 /* Logits are computed and downloaded this many rows at a time: 33 rows of a vocabulary of 128k

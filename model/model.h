@@ -8,6 +8,7 @@
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
+#include "kernels/density.h"
 #include "kernels/device.h"
 #include "model/config.h"
 
@@ -51,7 +52,12 @@ struct model_forward_args {
     int n_rows;           /* > 0, any number; scratch grows with it */
     struct model_cache cache;
     float *logits;   /* host memory [n_rows - logits_from, n_vocab], or NULL for none */
-    int logits_from; /* first row whose logits are wanted */
+    int logits_from; /* first row whose logits or law are wanted */
+    /* Host memory [n_rows - logits_from, n_vocab], or NULL: the law of every such row, as
+     * density_from_logits gives it, computed where the logits lie. A row without a law has NaN in
+     * its first element. Registered memory (device.h) is written directly. */
+    float *p;
+    struct density_params law; /* with p only */
 };
 
 /* One pass over all layers. A row's logits depend on its own token, position

@@ -1,6 +1,7 @@
 #include "verify_worker/decode.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "kernels/replay.h"
 
 struct decode {
     const struct decode_args *args;
@@ -16,10 +18,8 @@ struct decode {
     const struct model_config *cfg;
     struct density_params law;
     struct accept_rule rule;
-    float *logits;   /* [MSG_MAX_ROWS, n_vocab] */
-    float *p;        /* [n_vocab] */
+    float *logits;   /* [MSG_MAX_ROWS, n_vocab]; NULL where nobody asks for them */
     float *scratch;  /* [n_vocab] */
-    uint32_t *order; /* [n_vocab] */
     uint64_t hash;   /* over prompt and emitted tokens */
     uint32_t n_sent; /* tokens already given to emit */
     bool over;
@@ -35,10 +35,9 @@ static void decode_init(struct decode *d, const struct decode_args *args, struct
     d->law = (struct density_params){t->temperature, t->top_p};
     d->rule = (struct accept_rule){(enum acceptance)t->acceptance, t->seed, RNG_VERIFY_ACCEPT,
                                    RNG_VERIFY_RESIDUAL, RNG_TARGET};
-    d->logits = mem_array((size_t)MSG_MAX_ROWS * n_vocab, sizeof *d->logits);
-    d->p = mem_array(n_vocab, sizeof *d->p);
+    if (args->logits_fd >= 0)
+        d->logits = mem_array((size_t)MSG_MAX_ROWS * n_vocab, sizeof *d->logits);
     d->scratch = mem_array(n_vocab, sizeof *d->scratch);
-    d->order = mem_array(n_vocab, sizeof *d->order);
     d->hash = args->prompt_hash;
     out->token = mem_array(t->gen_len, sizeof *out->token);
 }
@@ -46,9 +45,7 @@ static void decode_init(struct decode *d, const struct decode_args *args, struct
 static void decode_release(struct decode *d)
 {
     free(d->logits);
-    free(d->p);
     free(d->scratch);
-    free(d->order);
 }
 
 static uint32_t remaining(const struct decode *d)
@@ -64,19 +61,19 @@ static bool is_eos(const struct decode *d, int32_t token)
     return false;
 }
 
-/* Appends one token whose logits row is given. */
-static enum status append(struct decode *d, int32_t token, const float *row, struct err *err)
+/* Appends one token; `row` of the last pass's logits is the one it came from. */
+static enum status append(struct decode *d, int32_t token, uint32_t row, struct err *err)
 {
+    size_t n = d->cfg->n_vocab * sizeof *d->logits;
+
     CHECK(remaining(d) > 0);
     d->out->token[d->out->n_tokens++] = token;
     d->hash = msg_prefix_hash(d->hash, token);
     if (!d->trial->ignore_eos && is_eos(d, token))
         d->out->eos = d->over = true;
-    if (d->args->logits_fd >= 0) {
-        size_t n = d->cfg->n_vocab * sizeof *row;
-        if (write(d->args->logits_fd, row, n) != (ssize_t)n)
-            return err_set(err, ST_IO, "writing logits: %s", strerror(errno));
-    }
+    if (d->logits != NULL &&
+        write(d->args->logits_fd, d->logits + (size_t)row * d->cfg->n_vocab, n) != (ssize_t)n)
+        return err_set(err, ST_IO, "writing logits: %s", strerror(errno));
     return ST_OK;
 }
 
@@ -90,12 +87,13 @@ static enum status flush(struct decode *d, struct err *err)
     return d->args->emit(d->args->emit_self, d->out->token + from, d->n_sent - from, err);
 }
 
-/* The density that follows row `row` of the last pass. */
-static enum status law_of_row(struct decode *d, const float *row, struct err *err)
+/* *law is the density that follows row `row` of the last pass. */
+static enum status law_of_row(struct decode *d, uint32_t row, const float **law, struct err *err)
 {
-    enum status st = density_from_logits(d->p, row, d->cfg->n_vocab, &d->law, d->order, err);
-
-    return st == ST_OK ? ST_OK : err_in(err, st, "token %u", d->out->n_tokens);
+    *law = d->args->rows + (size_t)row * d->cfg->n_vocab;
+    if (!isnan((*law)[0]))
+        return ST_OK;
+    return err_set(err, ST_CORRUPT, "token %u: its logits hold NaN or infinity", d->out->n_tokens);
 }
 
 /* One pass of the target over tokens at positions end .. end + n - 1. */
@@ -103,8 +101,13 @@ static enum status pass(struct decode *d, const int32_t *token, uint32_t n, stru
 {
     struct target_cache *cache = d->args->cache;
     uint32_t pos[MSG_MAX_ROWS];
-    struct model_forward_args fwd = {token,     pos, (int)n, target_cache_interface(cache),
-                                     d->logits, 0};
+    struct model_forward_args fwd = {.token = token,
+                                     .pos = pos,
+                                     .n_rows = (int)n,
+                                     .cache = target_cache_interface(cache),
+                                     .logits = d->logits,
+                                     .p = d->args->rows,
+                                     .law = d->law};
     uint64_t begin = clock_now_ns();
     enum status st;
 
@@ -119,15 +122,28 @@ static enum status pass(struct decode *d, const int32_t *token, uint32_t n, stru
 /* The token that follows the prompt, from the snapshot's logits. */
 static enum status first_token(struct decode *d, struct err *err)
 {
+    uint32_t n_vocab = d->cfg->n_vocab, *order = mem_array(n_vocab, sizeof *order);
+    enum status st =
+        density_from_logits(d->args->rows, d->args->first_logits, n_vocab, &d->law, order, err);
     int32_t token;
-    enum status st;
 
-    st = law_of_row(d, d->args->first_logits, err);
+    free(order);
     if (st != ST_OK)
-        return st;
-    token = accept_own(&d->rule, d->p, d->cfg->n_vocab, d->trial->n_prompt);
-    st = append(d, token, d->args->first_logits, err);
+        return err_in(err, st, "token 0");
+    if (d->logits != NULL)
+        memcpy(d->logits, d->args->first_logits, n_vocab * sizeof *d->logits);
+    token = accept_own(&d->rule, d->args->rows, n_vocab, d->trial->n_prompt);
+    st = append(d, token, 0, err);
     return st == ST_OK ? flush(d, err) : st;
+}
+
+/* The target's own token after row `row`, for position `pos`. */
+static enum status append_own(struct decode *d, uint32_t row, uint64_t pos, struct err *err)
+{
+    const float *law;
+    enum status st = law_of_row(d, row, &law, err);
+
+    return st == ST_OK ? append(d, accept_own(&d->rule, law, d->cfg->n_vocab, pos), row, err) : st;
 }
 
 static enum status baseline(struct decode *d, struct err *err)
@@ -145,10 +161,7 @@ static enum status baseline(struct decode *d, struct err *err)
         if (st == ST_OK)
             st = target_cache_accept(cache, 1, err);
         if (st == ST_OK)
-            st = law_of_row(d, d->logits, err);
-        if (st == ST_OK)
-            st = append(d, accept_own(&d->rule, d->p, d->cfg->n_vocab, target_cache_end(cache)),
-                        d->logits, err);
+            st = append_own(d, 0, target_cache_end(cache), err);
         if (st == ST_OK)
             st = flush(d, err);
         d->out->rounds++;
@@ -188,6 +201,8 @@ static enum status send_begin(struct decode *d, struct err *err)
     };
     if (r != NULL)
         msg.begin.retrieval_format = retrieval_format(r);
+    if (r != NULL)
+        msg.begin.replay_draft_rate = t->replay_draft_rate;
     return pair_send(d->args->pair, &msg, err);
 }
 
@@ -230,37 +245,58 @@ static enum status receive_proposal(struct decode *d, uint32_t round, struct msg
     return ST_OK;
 }
 
+/* The proposal at hand, and where it begins. */
+struct proposal {
+    const struct msg_propose *msg;
+    uint32_t base;   /* position of the pending token before it */
+    uint32_t forced; /* replayed acceptance: so many stand; UINT32_MAX: they are judged */
+};
+
+/* Whether proposed token i stands, by the law that follows its row; else
+ * *instead. A replayed acceptance judges all the same, and overrules. */
+static bool stands(struct decode *d, const struct proposal *prop, uint32_t i, const float *law,
+                   int32_t *instead)
+{
+    uint32_t n_vocab = d->cfg->n_vocab, pos = prop->base + 1 + i;
+    const float *q = pair_slab(d->args->pair) + (size_t)i * n_vocab;
+    bool accepted =
+        accept_token(&d->rule, prop->msg->token[i], law, q, n_vocab, pos, d->scratch, instead);
+
+    if (prop->forced == UINT32_MAX)
+        return accepted;
+    if (accepted && i >= prop->forced)
+        *instead = accept_own(&d->rule, law, n_vocab, pos);
+    return i < prop->forced;
+}
+
 /* Judges the proposal against the rows of the pass; appends what is emitted. */
-static enum status judge(struct decode *d, const struct msg_propose *prop, uint32_t *n_accepted,
+static enum status judge(struct decode *d, const struct msg_propose *msg, uint32_t *n_accepted,
                          struct err *err)
 {
-    uint32_t base = target_cache_end(d->args->cache), i;
-    uint32_t n_vocab = d->cfg->n_vocab;
+    const struct msg_trial *t = d->trial;
+    struct proposal prop = {msg, target_cache_end(d->args->cache), UINT32_MAX};
     enum status st = ST_OK;
+    uint32_t i;
 
-    for (i = 0; st == ST_OK && i < prop->n_tokens && remaining(d) > 0; i++) {
-        const float *row = d->logits + (size_t)i * n_vocab;
-        const float *q = pair_slab(d->args->pair) + (size_t)i * n_vocab;
-        int32_t token = prop->token[i], instead = 0;
+    if (t->replay_accepted > 0)
+        prop.forced = replay_accepted(t->replay_accepted, t->seed, prop.base, msg->n_tokens);
+    for (i = 0; st == ST_OK && i < msg->n_tokens && remaining(d) > 0; i++) {
+        int32_t instead = 0;
+        const float *law;
         bool accepted;
-        st = law_of_row(d, row, err);
+        st = law_of_row(d, i, &law, err);
         if (st != ST_OK)
             break;
         d->out->proposed_at[i]++;
-        accepted =
-            accept_token(&d->rule, token, d->p, q, n_vocab, base + 1 + i, d->scratch, &instead);
-        st = append(d, accepted ? token : instead, row, err);
+        accepted = stands(d, &prop, i, law, &instead);
+        st = append(d, accepted ? msg->token[i] : instead, i, err);
         if (!accepted)
             break;
         d->out->accepted_at[i]++;
     }
     *n_accepted = i;
-    if (st == ST_OK && i == prop->n_tokens && remaining(d) > 0) {
-        const float *row = d->logits + (size_t)i * n_vocab;
-        st = law_of_row(d, row, err);
-        if (st == ST_OK)
-            st = append(d, accept_own(&d->rule, d->p, n_vocab, base + 1 + i), row, err);
-    }
+    if (st == ST_OK && i == msg->n_tokens && remaining(d) > 0)
+        st = append_own(d, i, prop.base + 1 + i, err);
     return st;
 }
 

@@ -21,6 +21,7 @@ struct decode_args {
     struct pair *pair;             /* NULL for baseline */
     struct retrieval *retrieval;   /* NULL without a middle level */
     int logits_fd;                 /* -1, or: f32 rows of every emitted token are appended */
+    float *rows;                   /* [MSG_MAX_ROWS, n_vocab] for the laws of a pass */
     /* Called with tokens as they are accepted. */
     enum status (*emit)(void *self, const int32_t *token, uint32_t n, struct err *err);
     void *emit_self;

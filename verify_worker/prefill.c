@@ -77,8 +77,12 @@ static enum status run_chunks(struct prefill *p, struct err *err)
     for (uint32_t done = 0; st == ST_OK && done < a->n_tokens;) {
         uint32_t n = a->n_tokens - done < PREFILL_CHUNK ? a->n_tokens - done : PREFILL_CHUNK;
         bool last = done + n == a->n_tokens;
-        struct model_forward_args fwd = {a->token + done,         pos,       (int)n, {p, attend},
-                                         last ? p->logits : NULL, (int)n - 1};
+        struct model_forward_args fwd = {.token = a->token + done,
+                                         .pos = pos,
+                                         .n_rows = (int)n,
+                                         .cache = {p, attend},
+                                         .logits = last ? p->logits : NULL,
+                                         .logits_from = (int)n - 1};
         for (uint32_t i = 0; i < n; i++)
             pos[i] = done + i;
         st = model_forward(a->model, &fwd, err);

@@ -60,6 +60,14 @@ static enum status check_settings(const struct trial *t, struct err *err)
         return err_set(err, ST_INVALID,
                        "temperature %g must be finite and >= 0, top_p %g in (0, 1]", s->temperature,
                        s->top_p);
+    if (!(s->replay_accepted >= 0 && s->replay_accepted <= MSG_MAX_ROWS) ||
+        !(s->replay_draft_rate >= 0 && s->replay_draft_rate <= 1))
+        return err_set(err, ST_INVALID,
+                       "a replayed acceptance of %g tokens is not in 0..%u, or its draft rate %g "
+                       "not in 0..1",
+                       s->replay_accepted, (unsigned)MSG_MAX_ROWS, s->replay_draft_rate);
+    if (s->replay_accepted > 0 && !s->ignore_eos)
+        return err_set(err, ST_INVALID, "a replayed acceptance needs ignore_eos");
     if (s->want_logits && t->args->logits_fd < 0)
         return err_set(err, ST_INVALID, "want_logits needs a worker started with --logits");
     return ST_OK;
@@ -172,6 +180,7 @@ enum status trial_run(const struct trial_args *args, struct msg_result *out, str
     struct decode_args decode = {.model = args->model,
                                  .trial = args->trial,
                                  .logits_fd = args->trial->want_logits ? args->logits_fd : -1,
+                                 .rows = args->rows,
                                  .emit = args->emit,
                                  .emit_self = args->emit_self};
     struct msg_result result = {.trial = args->trial->trial};

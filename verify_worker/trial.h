@@ -17,6 +17,7 @@ struct trial_args {
     enum kv_format base;
     const struct msg_trial *trial;
     int logits_fd; /* -1: none */
+    float *rows;   /* decode.h */
     enum status (*emit)(void *self, const int32_t *token, uint32_t n, struct err *err);
     void *emit_self; /* emit may be NULL */
 };

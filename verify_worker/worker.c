@@ -25,6 +25,7 @@ struct worker {
     struct chan *control;
     struct transcode_set transcoded;
     enum kv_format base;
+    float *rows; /* [MSG_MAX_ROWS, n_vocab] laws of a pass */
     int logits_fd;
     double memory_gbps;
     uint64_t request; /* being served: answers carry its number */
@@ -71,7 +72,8 @@ static enum status send_ready(struct worker *w, double load_s, struct err *err)
                                    .head_dim = cfg->head_dim,
                                    .memory_gbps = w->memory_gbps,
                                    .link_gbps = device_link_gbps(w->dev),
-                                   .load_s = load_s};
+                                   .load_s = load_s,
+                                   .device_node = UINT32_MAX};
     snprintf(msg.ready.name, sizeof msg.ready.name, "verify");
     snprintf(msg.ready.device, sizeof msg.ready.device, "%s", device_describe(w->dev));
     return chan_send(w->control, NULL, &msg, err);
@@ -115,6 +117,9 @@ enum status worker_open(struct worker **out, const struct worker_options *opt, s
             st = err_in(err, st, "loading the target model");
     }
     if (st == ST_OK)
+        w->rows =
+            mem_array((size_t)MSG_MAX_ROWS * model_config(w->model)->n_vocab, sizeof *w->rows);
+    if (st == ST_OK)
         st = open_channels(w, err);
     if (st == ST_OK)
         st = send_ready(w, clock_seconds_since(begin), err);
@@ -137,6 +142,7 @@ void worker_close(struct worker *w)
     chan_close(w->control);
     model_close(w->model);
     device_close(w->dev);
+    free(w->rows);
     rundir_leave(w->dir);
     if (w->logits_fd >= 0)
         close(w->logits_fd);
@@ -217,6 +223,7 @@ static enum status on_trial(struct worker *w, const struct msg_trial *trial, str
                               .base = w->base,
                               .trial = trial,
                               .logits_fd = w->logits_fd,
+                              .rows = w->rows,
                               .emit = trial->stream ? on_emit : NULL,
                               .emit_self = w};
     struct msg msg = {.verb = MSG_RESULT};

@@ -86,7 +86,8 @@ static const struct field fields_begin[] = {F(begin, seq),
                                             F(begin, n_selected),
                                             F(begin, retrieval_pages),
                                             F(begin, retrieval_format),
-                                            F(begin, retrieval_generation)};
+                                            F(begin, retrieval_generation),
+                                            F(begin, replay_draft_rate)};
 static const struct field fields_propose[] = {F(propose, seq),
                                               F(propose, round),
                                               F(propose, prefix_hash),
@@ -111,9 +112,9 @@ static const struct field fields_round_key[] = {F(round_key, seq), F(round_key, 
                                                 F(round_key, prefix_hash)};
 
 static const struct field fields_ready[] = {
-    F(ready, name),      F(ready, device),     F(ready, weight_bytes), F(ready, n_layers),
-    F(ready, n_vocab),   F(ready, n_kv_heads), F(ready, head_dim),     F(ready, memory_gbps),
-    F(ready, link_gbps), F(ready, load_s)};
+    F(ready, name),      F(ready, device),     F(ready, weight_bytes),     F(ready, n_layers),
+    F(ready, n_vocab),   F(ready, n_kv_heads), F(ready, head_dim),         F(ready, memory_gbps),
+    F(ready, link_gbps), F(ready, load_s),     F(ready, device_link_gbps), F(ready, device_node)};
 static const struct field fields_prefill[] = {F(prefill, prompt), F(prefill, token)};
 static const struct field fields_prefilled[] = {F(prefilled, prompt), F(prefilled, n_tokens),
                                                 F(prefilled, seconds), F(prefilled, snapshot),
@@ -138,7 +139,9 @@ static const struct field fields_trial[] = {F(trial, trial),
                                             F(trial, ignore_eos),
                                             F(trial, stream),
                                             F(trial, want_logits),
-                                            F(trial, staging_layers)};
+                                            F(trial, staging_layers),
+                                            F(trial, replay_accepted),
+                                            F(trial, replay_draft_rate)};
 static const struct field fields_tokens[] = {F(tokens, trial), F(tokens, token)};
 static const struct field fields_result[] = {F(result, trial),
                                              F(result, token),

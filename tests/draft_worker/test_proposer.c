@@ -94,7 +94,11 @@ static void draft_law(const int32_t *ids, uint32_t n, float *q)
     memcpy(all + N_PROMPT, ids, n * sizeof *ids);
     assert_int_equal(window_cache_open(&c, dev, draft, SINKS, WINDOW, NULL), ST_OK);
     for (uint32_t i = 0; i < N_PROMPT + n; i++) {
-        struct model_forward_args fwd = {all + i, pos, 1, window_cache_interface(c), logits, 0};
+        struct model_forward_args fwd = {.token = all + i,
+                                         .pos = pos,
+                                         .n_rows = 1,
+                                         .cache = window_cache_interface(c),
+                                         .logits = logits};
         pos[0] = i;
         assert_int_equal(model_forward(draft, &fwd, NULL), ST_OK);
     }
@@ -162,7 +166,11 @@ static void the_middle_level_hands_over_its_own_law(void **state)
     uint32_t pos[8], order[TINY_VOCAB];
     const struct density_params law = {1.1, 0.95};
     float logits[8][TINY_VOCAB], want[TINY_VOCAB];
-    struct model_forward_args fwd = {ids, pos, 7, middle_cache_interface(middle), *logits, 0};
+    struct model_forward_args fwd = {.token = ids,
+                                     .pos = pos,
+                                     .n_rows = 7,
+                                     .cache = middle_cache_interface(middle),
+                                     .logits = *logits};
 
     assert_int_equal(proposer_propose(p, 6, &prop, NULL), ST_OK);
     assert_int_equal(prop.n_tokens, 6);

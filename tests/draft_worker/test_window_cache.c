@@ -29,8 +29,12 @@ static void run(struct window_cache *c, const int32_t *ids, uint32_t from, uint3
 
     while (from < to) {
         uint32_t n = to - from < n_rows ? to - from : n_rows;
-        struct model_forward_args fwd = {ids + from, pos,       (int)n, window_cache_interface(c),
-                                         logits,     (int)n - 1};
+        struct model_forward_args fwd = {.token = ids + from,
+                                         .pos = pos,
+                                         .n_rows = (int)n,
+                                         .cache = window_cache_interface(c),
+                                         .logits = logits,
+                                         .logits_from = (int)n - 1};
         for (uint32_t i = 0; i < n; i++)
             pos[i] = from + i;
         assert_int_equal(model_forward(model, &fwd, NULL), ST_OK);

@@ -199,8 +199,10 @@ static void an_update_writes_the_exact_rows_of_accepted_tokens(void **state)
     for (int round = 0; round < 4; round++) {
         uint32_t n_rows = 5 + 9 * (uint32_t)round, n = n_rows - (uint32_t)round;
         struct kv_view view;
-        struct model_forward_args fwd = {
-            token, pos, (int)n_rows, target_cache_interface(p.cache), NULL, (int)n_rows};
+        struct model_forward_args fwd = {.token = token,
+                                         .pos = pos,
+                                         .n_rows = (int)n_rows,
+                                         .cache = target_cache_interface(p.cache)};
         base = target_cache_end(p.cache);
         for (uint32_t i = 0; i < n_rows; i++) {
             token[i] = (int32_t)(i * 5 + (uint32_t)round) % TINY_VOCAB;
