@@ -44,6 +44,12 @@ static inline uint32_t attention_first(uint32_t limit, uint32_t window)
     return window > 0 && limit > window ? limit - window : 0;
 }
 
+/* What every device refuses, for n_rows > 0: ST_INVALID for a shape that no page has, a limit
+ * outside the view, a page that a row sees and the view lacks. Tokens that some row sees lie in
+ * [*earliest, *longest). */
+enum status attention_check(const struct attention_args *a, uint32_t *earliest, uint32_t *longest,
+                            struct err *err);
+
 /* The definition: rows of kv_format_ops, sums in double. Host memory. */
 void attention_ref(const struct attention_args *a);
 enum status attention_cpu(struct device *dev, const struct attention_args *a, struct err *err);
