@@ -18,6 +18,9 @@ static const char usage[] =
     "\n"
     "  run FILE [--set key=value]... [--out DIR]   run a study, print its tables\n"
     "  run --resume DIR                            go on with an unfinished run\n"
+    "  run FILE --launcher slurm [--partition P]   the same by a job array of Slurm\n"
+    "  gather DIR                                  its results and tables so far\n"
+    "  part DIR --task N                           one task of it, as Slurm calls it\n"
     "  report DIR [DIR... --out FILE]              figures and a page of runs\n"
     "  generate --target DIR [options]             decode one prompt\n"
     "  tokenize --tokenizer DIR_OR_FILE [--decode] text on stdin, token ids on stdout\n"
@@ -68,6 +71,8 @@ static const struct {
     {"convert", command_of_script},
     {"doctor", command_doctor},
     {"report", command_report},
+    {"part", command_part},
+    {"gather", command_gather},
     {"build", command_of_script},
     {"test", command_of_script},
     {"help", command_help},
@@ -76,7 +81,7 @@ static const struct {
     {"-h", command_help},
     {"--version", command_say_version},
 };
-enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 14 };
+enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 16 };
 
 int command_main(int argc, char **argv)
 {

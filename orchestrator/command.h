@@ -18,6 +18,8 @@ int command_bench(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_report(int argc, char **argv);
+int command_part(int argc, char **argv);
+int command_gather(int argc, char **argv);
 int command_synth(int argc, char **argv);
 
 extern const char command_version[]; /* "0.1.0" */

@@ -6,12 +6,19 @@
 #include "orchestrator/run_begin.h"
 #include "orchestrator/run_resume.h"
 #include "orchestrator/set_words.h"
+#include "orchestrator/slurm_flags.h"
+#include "orchestrator/slurm_gather.h"
+#include "orchestrator/slurm_queue.h"
+#include "orchestrator/slurm_run.h"
 
 static const char program[] = "mspeckv run";
+
+enum { OWN_SPECS = 3 };
 
 struct options {
     const char *file, *out, *resume;
     struct set_words words;
+    struct slurm_flags slurm;
 };
 
 static enum status check(const struct options *opt, struct err *err)
@@ -23,13 +30,13 @@ static enum status check(const struct options *opt, struct err *err)
         return err_set(err, ST_INVALID,
                        "--resume DIR stands alone: the run's directory says its experiment and "
                        "settings");
-    return ST_OK;
+    return slurm_flags_check(&opt->slurm, err);
 }
 
 static enum status parse(struct options *opt, int argc, char **argv, struct err *err)
 {
     const char *set_help = NULL;
-    const struct arg_spec spec[] = {
+    struct arg_spec spec[OWN_SPECS + SLURM_FLAGS] = {
         {.name = "set",
          .kind = ARG_STRING,
          .out = &set_help,
@@ -50,10 +57,11 @@ static enum status parse(struct options *opt, int argc, char **argv, struct err 
     struct args_rest files = {.item = &opt->file, .max_items = 1};
     enum status st = set_words_take(&opt->words, argc, argv, err);
 
+    slurm_flags_list(&opt->slurm, spec + OWN_SPECS);
     if (st == ST_OK)
         st = args_parse(spec, n_spec, opt->words.n_rest, opt->words.rest, &files, err);
     if (st == ST_CLOSED)
-        args_help(stdout, program, "FILE [--set key=value]... [--out DIR] | --resume DIR", spec,
+        args_help(stdout, program, "FILE [--set key=value]... [options] | --resume DIR", spec,
                   n_spec);
     return st == ST_OK ? check(opt, err) : st;
 }
@@ -68,8 +76,19 @@ static enum status resume(struct run_job *job, const char *dir, struct err *err)
     if (dropped_bytes > 0)
         fprintf(stderr, "%s: results.jsonl: its torn last line of %zu bytes is dropped\n", program,
                 dropped_bytes);
+    if (job->trials == NULL)
+        st = slurm_gather_before(job, err);
     printf("resume     %u of %u trials are done\n", job->n_done, job->plan.matrix->n_trials);
-    return ST_OK;
+    return st;
+}
+
+/* Before the run has a directory: Slurm may not be there. */
+static enum status use_launcher(struct run_job *job, const struct options *opt, struct err *err)
+{
+    if (opt->slurm.launcher == 0)
+        return ST_OK;
+    slurm_run_use(job, NULL);
+    return slurm_queue_check(err);
 }
 
 /* What is wrong before anything runs is the fault of the words or the file. */
@@ -81,8 +100,14 @@ static enum status run(struct run_job *job, const struct options *opt, bool *is_
     enum status st = proc_init(false, err);
 
     if (st == ST_OK)
+        st = use_launcher(job, opt, err);
+    if (st == ST_OK)
         st = opt->resume != NULL ? resume(job, opt->resume, err) : run_begin(job, &from, err);
     *is_usage = st == ST_INVALID;
+    if (st == ST_OK && job->trials != NULL) {
+        st = slurm_flags_put(&opt->slurm, &job->plan.e->slurm, err);
+        slurm_run_use(job, &job->plan.e->slurm);
+    }
     return st == ST_OK ? run_job_run(job, err) : st;
 }
 

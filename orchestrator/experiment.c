@@ -67,6 +67,7 @@ void experiment_free(struct experiment *e)
     free(e->template_word);
     free(e->template_file);
     free(e->out);
+    slurm_options_release(&e->slurm);
     free(e);
 }
 

@@ -17,6 +17,7 @@
 #include "common/status.h"
 #include "orchestrator/place.h"
 #include "orchestrator/setting.h"
+#include "orchestrator/slurm_options.h"
 
 enum {
     EXPERIMENT_MAX_VALUES = 32, /* of one sweep */
@@ -80,6 +81,7 @@ struct experiment {
     char *out;          /* directory for runs; NULL: "runs" in the current folder */
     double timeout_s;   /* of one trial */
     bool warmup;        /* a discarded trial before the first of each method */
+    struct slurm_options slurm;
 };
 
 /* Reads and checks `path` with n_sets strings "key=value" put over it (the same keys, dotted

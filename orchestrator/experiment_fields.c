@@ -190,6 +190,11 @@ static enum status read_timeout(struct experiment *e, const struct yaml_node *no
     return yaml_real(node, "timeout_s", (struct yaml_range){0, 1e6, true}, &e->timeout_s, err);
 }
 
+static enum status read_slurm(struct experiment *e, const struct yaml_node *node, struct err *err)
+{
+    return slurm_options_read(&e->slurm, node, err);
+}
+
 static enum status read_warmup(struct experiment *e, const struct yaml_node *node, struct err *err)
 {
     return yaml_bool(node, "warmup", &e->warmup, err);
@@ -228,6 +233,7 @@ static const struct field {
     {"out", read_out},
     {"timeout_s", read_timeout},
     {"warmup", read_warmup},
+    {"slurm", read_slurm},
     {"studies", read_later},
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };

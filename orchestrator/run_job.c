@@ -24,7 +24,7 @@ enum status run_job_prepare(struct run_job *job, struct err *err)
 
     memory_room_ask(&room);
     machine_read(&job->machine, "");
-    if (st == ST_OK)
+    if (st == ST_OK && !job->any_machine)
         st = memory_plan_check(&plan->memory, &plan->shape, &plan->need, &room, err);
     if (st == ST_OK)
         st = target_shape_fingerprint(&job->target_fingerprint, plan->e->target, err);
