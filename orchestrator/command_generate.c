@@ -87,8 +87,8 @@ static enum status plan(struct generate *g, struct err *err)
         fprintf(stderr, "%s: random weights: speed can be measured, the text is noise\n", program);
     g->group = (struct group_options){.target = g->opt.target,
                                       .draft = speculates ? g->opt.draft : NULL,
-                                      .verify_device = "cpu:0",
-                                      .draft_device = "cpu:0",
+                                      .verify_device = g->opt.device,
+                                      .draft_device = g->opt.device,
                                       .threads = (uint32_t)g->opt.threads,
                                       .link = g->opt.link_gbps > 0 ? LINK_GBPS : LINK_NONE,
                                       .link_value = g->opt.link_gbps,

@@ -117,6 +117,7 @@ static void fill_placement(struct table *t, struct generate_options *o, struct w
              "layers with quantized KV on the device; the rest if absent");
     add_text(t, "kv-format", &w->kv_format, "NAME",
              "f32, f16, int8 or int4; int8 with mspeckv_kv_quant, else f16");
+    add_text(t, "device", &o->device, "D", "of both workers: cpu:N or cuda:N");
     add_real(t, "link-gbps", &o->link_gbps, 0, 1e6, "simulated link in GB/s; 0: none");
     add(t, (struct arg_spec){.name = "threads",
                              .kind = ARG_INT,
@@ -196,6 +197,7 @@ enum status generate_options_parse(struct generate_options *out, int argc, char 
                                  .budget = -1,
                                  .on_chip = -1,
                                  .resident_layers = -1,
+                                 .device = "cpu:0",
                                  .gen_len = s.gen_len,
                                  .gamma = s.gamma,
                                  .gamma_draft = s.gamma_draft,

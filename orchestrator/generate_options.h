@@ -19,6 +19,7 @@ struct generate_options {
     uint32_t kv_format;
     int acceptance; /* enum acceptance */
     bool ignore_eos, json, chat;
+    const char *device; /* of both workers */
     const char *logits, *log_dir;
 };
 
