@@ -123,7 +123,7 @@ static __global__ void __launch_bounds__(TOKEN_THREADS) score_tokens_kernel(stru
     const char *head = page->page + (size_t)g * f->head_bytes;
 
     for (uint32_t j = 0; j < p.group; j += HEADS) {
-        const uint32_t n = p.group - j < HEADS ? p.group - j : HEADS;
+        const uint32_t n = min(p.group - j, (uint32_t)HEADS);
 
         fill_tile(p, f, head, g * p.group + j, n, &tile);
         __syncthreads();

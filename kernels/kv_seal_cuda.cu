@@ -206,12 +206,13 @@ static __device__ void store_sums(const double sums[2], double *shared, double *
 {
     shared[threadIdx.x] = sums[0];
     shared[THREADS + threadIdx.x] = sums[1];
+    __syncthreads();
     for (uint32_t n = THREADS / 2; n > 0; n /= 2) {
-        __syncthreads();
         if (threadIdx.x < n) {
             shared[threadIdx.x] += shared[threadIdx.x + n];
             shared[THREADS + threadIdx.x] += shared[THREADS + threadIdx.x + n];
         }
+        __syncthreads();
     }
     if (threadIdx.x < 2)
         out[threadIdx.x] = shared[threadIdx.x * THREADS];
