@@ -30,16 +30,15 @@ enum {
 
 struct score_page {
     const char *page;
-    uint32_t is_sealed;
-    uint32_t unused;
+    uint32_t format;     /* enum kv_format */
+    uint32_t head_bytes; /* of a KV head's section */
 };
 
 struct token_params {
     const struct score_page *page; /* from first_page on */
     const float *q;                /* [n_heads, head_dim] */
     float *s;                      /* [n_heads, n_tokens]: tokens from first_page on */
-    struct kv_read_format from[2]; /* tail, sealed */
-    uint32_t group, n_tokens;
+    uint32_t head_dim, group, n_tokens;
     float scale;
 };
 
@@ -49,19 +48,20 @@ struct score_tile {
     float q[HEADS][KV_MAX_HEAD_DIM], base[HEADS];
 };
 
-static __device__ void fill_tile(const struct token_params &p, const struct kv_read_format *f,
-                                 const char *head, uint32_t first_head, uint32_t n,
-                                 struct score_tile *tile)
+template <int FORMAT>
+static __device__ void fill_tile(const struct token_params &p, const char *head,
+                                 uint32_t first_head, uint32_t n, struct score_tile *tile)
 {
-    const uint32_t D = f->head_dim, warp = threadIdx.x / WARP_LANES;
-    const float *scale = (const float *)(head + f->scales);
-    const bool quantized = f->format == KV_INT8 || f->format == KV_INT4;
+    const uint32_t D = p.head_dim, warp = threadIdx.x / WARP_LANES;
+    const uint32_t scales = (uint32_t)PAGE_TOKENS * D / (FORMAT == KV_INT4 ? 2 : 1);
+    const float *scale = (const float *)(head + scales);
+    const bool quantized = FORMAT == KV_INT8 || FORMAT == KV_INT4;
     float base = 0.0f;
 
     for (uint32_t d = threadIdx.x % WARP_LANES; d < D; d += WARP_LANES) {
         const float q = warp < n ? p.q[(size_t)(first_head + warp) * D + d] : 0.0f;
         tile->q[warp][d] = quantized ? q * scale[d] : q;
-        if (f->format == KV_INT4)
+        if (FORMAT == KV_INT4)
             base += q * scale[D + d];
     }
     base = reduce_warp_sum(base);
@@ -70,27 +70,28 @@ static __device__ void fill_tile(const struct token_params &p, const struct kv_r
 }
 
 /* Tokens of a panel, dimensions 2j and 2j + 1; quantized values without scale. */
-static __device__ __forceinline__ void read_pair(const struct kv_read_format *f, const char *head,
-                                                 uint32_t panel, uint32_t j, float x[2][KV_UNIT])
+template <int FORMAT>
+static __device__ __forceinline__ void read_pair(const char *head, uint32_t D, uint32_t panel,
+                                                 uint32_t j, float x[2][KV_UNIT])
 {
-    const uint32_t D = f->head_dim;
+    const enum kv_format format = (enum kv_format)FORMAT;
 
-    if (f->format == KV_F16 || f->format == KV_F32) {
-        kv_read_unit(f->format, head, panel * D + 2 * j, x[0]);
-        kv_read_unit(f->format, head, panel * D + 2 * j + 1, x[1]);
+    if (FORMAT == KV_F16 || FORMAT == KV_F32) {
+        kv_read_unit(format, head, panel * D + 2 * j, x[0]);
+        kv_read_unit(format, head, panel * D + 2 * j + 1, x[1]);
         return;
     }
-    const uint32_t line = f->format == KV_INT8 ? panel : panel / 2, shift = panel % 2 * 4;
+    const uint32_t line = FORMAT == KV_INT8 ? panel : panel / 2, shift = panel % 2 * 4;
     const char *at = head + (size_t)(line * (D / 2) + j) * 16;
-    kv_read_bytes(f->format, at, 0, shift, x[0]);
-    kv_read_bytes(f->format, at, 1, shift, x[1]);
+    kv_read_bytes(format, at, 0, shift, x[0]);
+    kv_read_bytes(format, at, 1, shift, x[1]);
 }
 
-static __device__ void score_panel(const struct token_params &p, const struct kv_read_format *f,
-                                   const char *head, uint32_t panel, uint32_t first_head,
-                                   uint32_t n, const struct score_tile *tile)
+template <int FORMAT>
+static __device__ void score_panel(const struct token_params &p, const char *head, uint32_t panel,
+                                   uint32_t first_head, uint32_t n, const struct score_tile *tile)
 {
-    const uint32_t lane = threadIdx.x % WARP_LANES, pairs = f->head_dim / 2;
+    const uint32_t lane = threadIdx.x % WARP_LANES, pairs = p.head_dim / 2;
     const uint32_t token = blockIdx.x * (uint32_t)PAGE_TOKENS + panel * KV_UNIT + lane / 4;
     float acc[HEADS][KV_UNIT] = {};
 
@@ -98,7 +99,7 @@ static __device__ void score_panel(const struct token_params &p, const struct kv
     for (uint32_t j = lane; j < pairs; j += WARP_LANES) {
         float x[2][KV_UNIT];
 
-        read_pair(f, head, panel, j, x);
+        read_pair<FORMAT>(head, p.head_dim, panel, j, x);
 #pragma unroll
         for (int h = 0; h < HEADS; h++)
 #pragma unroll
@@ -114,24 +115,45 @@ static __device__ void score_panel(const struct token_params &p, const struct kv
     }
 }
 
-static __global__ void __launch_bounds__(TOKEN_THREADS) score_tokens_kernel(struct token_params p)
+/* `head` is the KV head's section of the block's page. */
+template <int FORMAT>
+static __device__ void score_page(const struct token_params &p, const char *head,
+                                  struct score_tile *tile)
 {
-    __shared__ struct score_tile tile;
-    const uint32_t g = blockIdx.y;
-    const struct score_page *page = &p.page[blockIdx.x];
-    const struct kv_read_format *f = &p.from[page->is_sealed];
-    const char *head = page->page + (size_t)g * f->head_bytes;
+    const uint32_t first_panel = threadIdx.x / WARP_LANES * (PANELS / TOKEN_WARPS);
 
     for (uint32_t j = 0; j < p.group; j += HEADS) {
         const uint32_t n = min(p.group - j, (uint32_t)HEADS);
+        const uint32_t first_head = blockIdx.y * p.group + j;
 
-        fill_tile(p, f, head, g * p.group + j, n, &tile);
+        fill_tile<FORMAT>(p, head, first_head, n, tile);
         __syncthreads();
         /* Neighbouring panels go to one warp: int4 keeps two in the same bytes. */
         for (uint32_t i = 0; i < PANELS / TOKEN_WARPS; i++)
-            score_panel(p, f, head, threadIdx.x / WARP_LANES * (PANELS / TOKEN_WARPS) + i,
-                        g * p.group + j, n, &tile);
+            score_panel<FORMAT>(p, head, first_panel + i, first_head, n, tile);
         __syncthreads();
+    }
+}
+
+static __global__ void __launch_bounds__(TOKEN_THREADS) score_tokens_kernel(struct token_params p)
+{
+    __shared__ struct score_tile tile;
+    const struct score_page *page = &p.page[blockIdx.x];
+    const char *head = page->page + (size_t)blockIdx.y * page->head_bytes;
+
+    switch ((enum kv_format)page->format) {
+    case KV_F32:
+        score_page<KV_F32>(p, head, &tile);
+        break;
+    case KV_F16:
+        score_page<KV_F16>(p, head, &tile);
+        break;
+    case KV_INT8:
+        score_page<KV_INT8>(p, head, &tile);
+        break;
+    case KV_INT4:
+        score_page<KV_INT4>(p, head, &tile);
+        break;
     }
 }
 
@@ -229,7 +251,9 @@ static void call_open(struct score_call *call, const struct chunk_score_args *a)
         const uint32_t p = call->first_page + i;
         const bool sealed = kv_view_reads_sealed(view, p, a->limit);
         call->page[i].page = (const char *)(sealed ? view->sealed : view->tail)[p];
-        call->page[i].is_sealed = sealed;
+        call->page[i].format = sealed ? view->sealed_format : view->tail_format;
+        call->page[i].head_bytes =
+            (uint32_t)kv_head_bytes((enum kv_format)call->page[i].format, view->shape.head_dim);
     }
 }
 
@@ -264,8 +288,7 @@ static enum status launch_tokens(struct device *dev, struct score_call *call, st
     p.page = (const struct score_page *)page;
     p.q = (const float *)q;
     p.s = call->s;
-    p.from[0] = kv_read_format(view->tail_format, D);
-    p.from[1] = kv_read_format(view->sealed_format, D);
+    p.head_dim = D;
     p.group = call->group;
     p.n_tokens = call->n_tokens;
     p.scale = a->scale;

@@ -33,8 +33,7 @@ struct gather_params {
     const struct gather_source *source; /* from page first_page on */
     char *const *out;                   /* from the page of first_slot on */
     const uint32_t *token;              /* [n_kv_heads, token_stride] */
-    struct kv_read_format from[2];      /* tail, sealed */
-    struct kv_read_format to;
+    struct kv_read_format sealed, tail, to;
 };
 
 /* Where the panel's 8 tokens come from. */
@@ -42,6 +41,13 @@ struct gather_panel {
     const char *head[PANEL]; /* NULL: this slot is not of this call */
     uint32_t is_sealed[PANEL], token[PANEL];
 };
+
+/* By value: an address of parameters would put a copy of them into memory. */
+static __device__ __forceinline__ struct kv_read_format form_of(const struct gather_params &p,
+                                                                uint32_t is_sealed)
+{
+    return is_sealed ? p.sealed : p.tail;
+}
 
 static __device__ void locate_token(const struct gather_params &p, uint32_t h, uint32_t slot,
                                     struct gather_panel *panel, uint32_t i)
@@ -53,7 +59,7 @@ static __device__ void locate_token(const struct gather_params &p, uint32_t h, u
         return;
     uint32_t token = p.token[(size_t)h * call->token_stride + (slot - call->first_slot)];
     const struct gather_source *source = &p.source[token / PAGE_TOKENS - call->first_page];
-    panel->head[i] = source->page + (size_t)h * p.from[source->is_sealed].head_bytes;
+    panel->head[i] = source->page + (size_t)h * form_of(p, source->is_sealed).head_bytes;
     panel->is_sealed[i] = source->is_sealed;
     panel->token[i] = token % PAGE_TOKENS;
 }
@@ -61,8 +67,8 @@ static __device__ void locate_token(const struct gather_params &p, uint32_t h, u
 /* All slots are of this call, and are a panel of one unquantized page. */
 static __device__ bool is_whole(const struct gather_params &p, const struct gather_panel *panel)
 {
-    const struct kv_read_format *from = &p.from[panel->is_sealed[0]];
-    bool whole = panel->token[0] % PANEL == 0 && (from->format == KV_F16 || from->format == KV_F32);
+    const struct kv_read_format from = form_of(p, panel->is_sealed[0]);
+    bool whole = panel->token[0] % PANEL == 0 && (from.format == KV_F16 || from.format == KV_F32);
 
 #pragma unroll
     for (uint32_t i = 0; i < PANEL; i++)
@@ -79,14 +85,14 @@ static __device__ void gather_k(const struct gather_params &p, const struct gath
     bool all = true;
 
     if (whole) {
-        const struct kv_read_format *from = &p.from[panel->is_sealed[0]];
-        kv_read_unit(from->format, panel->head[0], panel->token[0] / PANEL * p.to.head_dim + d, x);
+        const struct kv_read_format from = form_of(p, panel->is_sealed[0]);
+        kv_read_unit(from.format, panel->head[0], panel->token[0] / PANEL * p.to.head_dim + d, x);
         kv_write_unit(p.to.format, head, unit, x);
         return;
     }
 #pragma unroll
     for (int i = 0; i < PANEL; i++) {
-        const struct kv_read_format *from = &p.from[panel->is_sealed[i]];
+        const struct kv_read_format from = form_of(p, panel->is_sealed[i]);
         all = all && panel->head[i] != NULL;
         x[i] = 0.0f;
         if (panel->head[i] != NULL)
@@ -124,7 +130,7 @@ static __global__ void __launch_bounds__(THREADS) kv_gather_kernel(struct gather
         if (u < D) {
             gather_k(p, &panel, head, first % PAGE_TOKENS, u, whole);
         } else if (panel.head[i] != NULL) {
-            kv_read_v(&p.from[panel.is_sealed[i]], panel.head[i], panel.token[i], j, x);
+            kv_read_v(form_of(p, panel.is_sealed[i]), panel.head[i], panel.token[i], j, x);
             kv_write_unit(p.to.format, head + p.to.v_bytes, (first % PAGE_TOKENS + i) * units + j,
                           x);
         }
@@ -212,8 +218,8 @@ static enum status launch_gather(struct device *dev, const struct kv_gather_args
     p.source = (const struct gather_source *)source;
     p.out = (char *const *)out;
     p.token = (const uint32_t *)token;
-    p.from[1] = kv_read_format(a->view->sealed_format, shape.head_dim);
-    p.from[0] = kv_read_format(a->view->tail_format, shape.head_dim);
+    p.sealed = kv_read_format(a->view->sealed_format, shape.head_dim);
+    p.tail = kv_read_format(a->view->tail_format, shape.head_dim);
     p.to = kv_read_format(a->format, shape.head_dim);
     /* One more than the tokens fill: they may begin inside a panel. */
     const dim3 grid((host->call.token_stride + PANEL - 1) / PANEL + 1, shape.n_kv_heads);

@@ -109,17 +109,17 @@ static __device__ __forceinline__ float kv_read_scale(enum kv_format format, flo
 }
 
 /* K of token t of the page, dimension d; `head` is the KV head's section. */
-static __device__ __forceinline__ float kv_read_k(const struct kv_read_format *f, const char *head,
+static __device__ __forceinline__ float kv_read_k(struct kv_read_format f, const char *head,
                                                   uint32_t t, uint32_t d)
 {
-    const uint32_t D = f->head_dim;
+    const uint32_t D = f.head_dim;
 
-    if (f->format == KV_F16)
+    if (f.format == KV_F16)
         return ptx_f16_to_f32(((const uint16_t *)head)[(t / 8 * D + d) * 8 + t % 8]);
-    if (f->format == KV_F32)
+    if (f.format == KV_F32)
         return ((const float *)head)[(t / 8 * D + d) * 8 + t % 8];
-    const float *scale = (const float *)(head + f->scales);
-    if (f->format == KV_INT8) {
+    const float *scale = (const float *)(head + f.scales);
+    if (f.format == KV_INT8) {
         int8_t q = ((const int8_t *)head)[((t / 8 * (D / 2) + d / 2) * 8 + t % 8) * 2 + d % 2];
         return kv_read_scale(KV_INT8, (float)q, scale[d], 0.0f);
     }
@@ -128,23 +128,23 @@ static __device__ __forceinline__ float kv_read_k(const struct kv_read_format *f
 }
 
 /* Dimensions 8j and on of V of token t. */
-static __device__ __forceinline__ void kv_read_v(const struct kv_read_format *f, const char *head,
+static __device__ __forceinline__ void kv_read_v(struct kv_read_format f, const char *head,
                                                  uint32_t t, uint32_t j, float x[KV_UNIT])
 {
-    const uint32_t units = f->head_dim / KV_UNIT;
-    const char *v = head + f->v_bytes;
+    const uint32_t units = f.head_dim / KV_UNIT;
+    const char *v = head + f.v_bytes;
 
-    if (f->format == KV_F16 || f->format == KV_F32) {
-        kv_read_unit(f->format, v, t * units + j, x);
+    if (f.format == KV_F16 || f.format == KV_F32) {
+        kv_read_unit(f.format, v, t * units + j, x);
         return;
     }
-    const float *scale = (const float *)(v + f->scales);
-    const bool is_int8 = f->format == KV_INT8;
+    const float *scale = (const float *)(v + f.scales);
+    const bool is_int8 = f.format == KV_INT8;
     const uint32_t line = is_int8 ? t / 2 : t / 4;
-    kv_read_bytes(f->format, v + (size_t)(line * units + j) * 16, t % 2, t / 2 % 2 * 4, x);
+    kv_read_bytes(f.format, v + (size_t)(line * units + j) * 16, t % 2, t / 2 % 2 * 4, x);
 #pragma unroll
     for (int i = 0; i < KV_UNIT; i++)
-        x[i] = kv_read_scale(f->format, x[i], scale[t], is_int8 ? 0.0f : scale[PAGE_TOKENS + t]);
+        x[i] = kv_read_scale(f.format, x[i], scale[t], is_int8 ? 0.0f : scale[PAGE_TOKENS + t]);
 }
 
 #endif
