@@ -21,6 +21,7 @@ enum { PATIENCE_S = 60, PATIENCE_STEPS = PATIENCE_S * (1000000 / STEP_US) };
 bool program_init(struct program *p)
 {
     memset(p, 0, sizeof *p);
+    p->path = BIN;
     snprintf(p->dir, sizeof p->dir, "/tmp/test-program-XXXXXX");
     if (mkdtemp(p->dir) == NULL)
         return false;
@@ -35,7 +36,7 @@ static void split(const struct program *p, const char *arguments, char *text, si
     size_t n = 0;
     int n_words = 0;
 
-    argv[n_words++] = (char *)(uintptr_t)BIN;
+    argv[n_words++] = (char *)(uintptr_t)p->path;
     while (*arguments != '\0') {
         size_t n_word = strcspn(arguments, " ");
         bool is_ours = arguments[0] == '@';
@@ -63,7 +64,7 @@ void program_start(struct program *p, const char *arguments)
         dup2(null, 0);
         dup2(out, 1);
         dup2(out, 2);
-        execv(BIN, argv);
+        execv(p->path, argv);
         _exit(127);
     }
     close(out);

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 struct program {
+    const char *path; /* of the executable; program_init: build/bin/mspeckv */
     pid_t pid;
     char dir[64];      /* private, for its files; removed by program_close */
     char out[80];      /* stdout and stderr */
@@ -17,7 +18,7 @@ struct program {
 
 /* Makes the private directory. False: it cannot. */
 bool program_init(struct program *p);
-/* Starts build/bin/mspeckv with the words of `arguments` (blanks part them; '@'
+/* Starts the executable with the words of `arguments` (blanks part them; '@'
  * at the start of a word becomes the private directory). */
 void program_start(struct program *p, const char *arguments);
 /* Exit status, or 128 + signal. -1 after timeout_s: it is killed then. */
