@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/method.h"
 #include "common/status.h"
 
 enum {
@@ -341,17 +342,6 @@ struct msg_progress {
     uint64_t done, total;
 };
 enum msg_phase { MSG_PHASE_LOAD, MSG_PHASE_PREFILL, MSG_PHASE_SETUP, MSG_PHASE_DECODE };
-
-/* ---- shared words of the study ---- */
-
-enum method { METHOD_BASELINE, METHOD_VANILLA_SPECDEC, METHOD_MSPECKV, METHOD_MSPECKV_KV_QUANT };
-enum { METHOD_COUNT = 4 };
-enum acceptance { ACCEPT_REJECTION, ACCEPT_COUPLED };
-
-/* "baseline", "vanilla_specdec", "mspeckv", "mspeckv_kv_quant". */
-const char *method_name(enum method method);
-/* ST_NOT_FOUND names the known ones. */
-enum status method_parse(const char *name, enum method *out, struct err *err);
 
 /* ---- a message ---- */
 

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/door.h"
-#include "common/pair_segment.h"
 
 static enum status check(const struct pair_hello *hello, uint32_t n_vocab, struct err *err)
 {
@@ -16,6 +15,10 @@ static enum status check(const struct pair_hello *hello, uint32_t n_vocab, struc
                        n_vocab, hello->n_vocab);
     if (hello->segment_bytes < pair_retrieval_offset(n_vocab))
         return err_set(err, ST_CORRUPT, "the shared segment has no room for %u tokens", n_vocab);
+    if (hello->memory >= PAIR_MEMORY_KINDS || hello->n_shares > PAIR_MAX_SHARES ||
+        (hello->memory == PAIR_ON_DEVICE) != (hello->n_shares > 0))
+        return err_set(err, ST_CORRUPT, "memory of kind %u with %u shares", hello->memory,
+                       hello->n_shares);
     return ST_OK;
 }
 
@@ -30,32 +33,34 @@ static enum status answer(const struct hello_args *args, struct err *err)
     return door_send(args->door_fd, &packet, err);
 }
 
-enum status hello_receive(struct shm *segment, const struct hello_args *args, struct err *err)
+enum status hello_receive(struct shm *segment, struct pair_hello *hello,
+                          const struct hello_args *args, struct err *err)
 {
     struct shm got = {.fd = -1};
     struct door_packet packet;
-    struct pair_hello hello;
+    struct pair_hello words;
     enum status st;
 
     st = door_recv(args->door_fd, &packet, 0, err);
     if (st != ST_OK)
         return st == ST_TIMEOUT ? ST_OK : st;
-    if (packet.n_bytes != sizeof hello || packet.n_fds != 1) {
+    if (packet.n_bytes != sizeof words || packet.n_fds != 1) {
         for (uint32_t i = 0; i < packet.n_fds; i++)
             door_close(packet.fd[i]);
         return err_set(err, ST_VERSION, "verify's hello has %u bytes and %u descriptors",
                        packet.n_bytes, packet.n_fds);
     }
-    memcpy(&hello, packet.bytes, sizeof hello);
-    st = shm_attach(&got, packet.fd[0], hello.segment_bytes, err);
+    memcpy(&words, packet.bytes, sizeof words);
+    st = shm_attach(&got, packet.fd[0], words.segment_bytes, err);
     if (st == ST_OK)
         st = answer(args, err);
     if (st == ST_OK)
-        st = check(&hello, args->n_vocab, err);
+        st = check(&words, args->n_vocab, err);
     if (st != ST_OK) {
         shm_release(&got);
         return err_in(err, st, "the hello of verify");
     }
     *segment = got;
+    *hello = words;
     return ST_OK;
 }

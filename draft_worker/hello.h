@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "common/pair_segment.h"
 #include "common/shm.h"
 #include "common/status.h"
 
@@ -16,9 +17,10 @@ struct hello_args {
     uint32_t n_vocab;  /* of the draft */
 };
 
-/* Takes and answers a hello if one waits; *segment is then the caller's, and
- * stays as it is without one. ST_CLOSED when verify is gone; ST_INVALID when the
+/* Takes and answers a hello if one waits; *segment and *hello are then the
+ * caller's, checked, and stay as they are without one. ST_CLOSED when verify is gone; ST_INVALID when the
  * vocabularies differ, which the answer tells verify too. */
-enum status hello_receive(struct shm *segment, const struct hello_args *args, struct err *err);
+enum status hello_receive(struct shm *segment, struct pair_hello *hello,
+                          const struct hello_args *args, struct err *err);
 
 #endif

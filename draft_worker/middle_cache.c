@@ -47,10 +47,13 @@ enum status middle_cache_open(struct middle_cache **out, const struct middle_cac
     if (st == ST_OK) {
         c->page = mem_array(args->layer_pages, sizeof *c->page);
         c->none = mem_array(args->layer_pages, sizeof *c->none);
-        st = device_adopt(args->dev, DEVICE_KV_RETRIEVAL, args->memory,
-                          (size_t)c->cfg->n_layers * args->layer_pages * c->page_bytes, &mem, err);
+        mem = args->memory;
+        if (!args->is_device_memory)
+            st = device_adopt(args->dev, DEVICE_KV_RETRIEVAL, args->memory,
+                              (size_t)c->cfg->n_layers * args->layer_pages * c->page_bytes, &mem,
+                              err);
     }
-    c->mem = (uint8_t *)(uintptr_t)mem;
+    c->mem = st == ST_OK ? (uint8_t *)(uintptr_t)mem : NULL;
     if (st == ST_OK)
         st = model_rope_tables(args->model, args->max_tokens, &c->cos, &c->sin, err);
     if (st != ST_OK) {
@@ -65,7 +68,7 @@ void middle_cache_close(struct middle_cache *c)
 {
     if (c == NULL)
         return;
-    if (c->mem != NULL)
+    if (c->mem != NULL && !c->args.is_device_memory)
         device_drop(c->args.dev, c->mem);
     free(c->page);
     free(c->none);

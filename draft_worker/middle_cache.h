@@ -19,8 +19,9 @@ struct middle_cache; /* borrows device, model and memory */
 struct middle_cache_args {
     struct device *dev;
     struct model *model;
-    void *memory; /* host memory of the segment's retrieval part */
+    void *memory; /* pair_memory_retrieval; borrows until close */
     size_t memory_bytes;
+    bool is_device_memory; /* of `memory` */
     enum kv_format format;
     uint32_t n_prompt, n_selected, layer_pages;
     uint32_t max_tokens; /* prompt + generated + proposal */

@@ -9,11 +9,10 @@
 #include "common/door.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/pair_segment.h"
 #include "common/proc.h"
 #include "common/rundir.h"
-#include "common/shm.h"
 #include "draft_worker/hello.h"
+#include "draft_worker/pair_memory.h"
 #include "draft_worker/prompts.h"
 #include "draft_worker/proposer.h"
 
@@ -28,7 +27,8 @@ struct worker {
     struct prompts prompts;
     struct chan *control, *pair;
     int door_fd;
-    struct shm segment; /* mapped once verify has sent it */
+    struct pair_memory memory; /* there once verify has sent it */
+    bool shares_target;        /* `target` is opened with verify's weights, when it is needed */
     struct middle_cache *middle;
     struct proposer *proposer; /* of the trial at hand */
     uint64_t trial;
@@ -42,12 +42,17 @@ static enum status open_models(struct worker *w, struct err *err)
     enum status st;
 
     st = device_open(&w->dev, w->opt.device, &opt, err);
+    w->memory.dev = w->dev;
     if (st == ST_OK) {
         st = model_open(&w->draft, w->dev, w->opt.draft, err);
         if (st != ST_OK)
             return err_in(err, st, "loading the draft model");
     }
-    if (st == ST_OK && w->opt.target != NULL) {
+    if (st == ST_OK)
+        w->shares_target = w->opt.target != NULL && w->opt.verify_device != NULL &&
+                           strcmp(w->opt.device, w->opt.verify_device) == 0 &&
+                           !device_shares_host(w->dev);
+    if (st == ST_OK && w->opt.target != NULL && !w->shares_target) {
         st = model_open(&w->target, w->dev, w->opt.target, err);
         if (st != ST_OK)
             return err_in(err, st, "loading the target model");
@@ -139,9 +144,9 @@ void worker_close(struct worker *w)
     chan_close(w->control);
     chan_close(w->pair);
     door_close(w->door_fd);
-    shm_release(&w->segment);
     window_cache_close(w->window);
     model_close(w->target);
+    pair_memory_release(&w->memory);
     model_close(w->draft);
     device_close(w->dev);
     rundir_leave(w->dir);
@@ -156,14 +161,17 @@ static enum status on_hello(struct worker *w, struct err *err)
     struct hello_args args = {w->door_fd, window_cache_bytes(w->window),
                               model_config(w->draft)->n_vocab};
     struct shm segment = {.fd = -1};
-    enum status st = hello_receive(&segment, &args, err);
+    struct pair_hello hello;
+    enum status st = hello_receive(&segment, &hello, &args, err);
 
     if (st != ST_OK || segment.base == NULL)
         return st;
     end_trial(w);
-    shm_release(&w->segment);
-    w->segment = segment;
-    return ST_OK;
+    if (w->shares_target) {
+        model_close(w->target);
+        w->target = NULL;
+    }
+    return pair_memory_take(&w->memory, segment, &hello, err);
 }
 
 static enum status propose(struct worker *w, uint32_t n_wanted, struct err *err)
@@ -178,33 +186,35 @@ static enum status propose(struct worker *w, uint32_t n_wanted, struct err *err)
 
 static enum status open_middle(struct worker *w, const struct msg_begin *b, struct err *err)
 {
-    size_t offset = pair_retrieval_offset(model_config(w->draft)->n_vocab);
     struct middle_cache_args args = {.dev = w->dev,
-                                     .model = w->target,
-                                     .memory = (uint8_t *)w->segment.base + offset,
-                                     .memory_bytes = w->segment.size_bytes - offset,
                                      .format = (enum kv_format)b->retrieval_format,
                                      .n_prompt = b->base_pos,
                                      .n_selected = b->n_selected,
                                      .layer_pages = b->retrieval_pages,
                                      .max_tokens = b->base_pos + b->gen_len + b->gamma + 1};
 
-    if (w->target == NULL)
+    enum status st;
+
+    if (w->opt.target == NULL)
         return err_set(err, ST_INVALID, "a middle level needs --target");
     if (args.format != KV_F16 && args.format != KV_F32)
         return err_set(err, ST_INVALID, "retrieval KV of format %u", b->retrieval_format);
-    return middle_cache_open(&w->middle, &args, err);
+    st = pair_memory_retrieval(&w->memory, &args.memory, &args.memory_bytes, &args.is_device_memory,
+                               err);
+    if (st == ST_OK && w->target == NULL)
+        st = pair_memory_target(&w->memory, w->opt.target, &w->target, err);
+    args.model = w->target;
+    return st == ST_OK ? middle_cache_open(&w->middle, &args, err) : st;
 }
 
 static enum status on_begin(struct worker *w, const struct msg_begin *b, struct err *err)
 {
     const struct prompt_state *prompt = prompts_find(&w->prompts, b->prompt);
-    struct proposer_args args = {
-        .draft = w->draft, .window = w->window, .target = w->target, .begin = b};
+    struct proposer_args args = {.draft = w->draft, .window = w->window, .begin = b};
     enum status st = ST_OK;
 
     end_trial(w);
-    if (w->segment.base == NULL)
+    if (w->memory.segment.base == NULL)
         return err_set(err, ST_INVALID, "BEGIN came before the shared segment");
     if (prompt == NULL || prompt->n_tokens != b->base_pos)
         return err_set(err, ST_STALE, "prompt %u was not given to this draft", b->prompt);
@@ -213,8 +223,9 @@ static enum status on_begin(struct worker *w, const struct msg_begin *b, struct 
     st = window_cache_restore(w->window, prompt->state, err);
     if (st == ST_OK && b->retrieval_pages > 0)
         st = open_middle(w, b, err);
+    args.target = w->target;
     args.middle = w->middle;
-    args.slab = w->segment.base;
+    args.slab = pair_memory_slab(&w->memory);
     if (st == ST_OK)
         st = proposer_open(&w->proposer, &args, err);
     if (st != ST_OK)

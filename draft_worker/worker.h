@@ -16,7 +16,8 @@ struct worker_options {
     const char *run_dir;
     const char *draft, *target; /* checkpoint directories; target NULL: no middle level */
     const char *device;
-    int64_t n_threads; /* 0: all */
+    const char *verify_device; /* where verify computes; the same: its weights are opened */
+    int64_t n_threads;         /* 0: all */
     int64_t n_sinks, n_window;
 };
 

@@ -50,7 +50,8 @@ static enum status compute_fingerprint(uint64_t *out, const char *dir, const str
     return st;
 }
 
-enum status model_open(struct model **out, struct device *dev, const char *dir, struct err *err)
+static enum status open_model(struct model **out, struct device *dev, const char *dir,
+                              const struct model_shares *shares, struct err *err)
 {
     struct model *model = mem_zalloc(sizeof *model);
     enum status st;
@@ -58,9 +59,11 @@ enum status model_open(struct model **out, struct device *dev, const char *dir, 
     model->dev = dev;
     st = model_config_read(&model->cfg, dir, err);
     if (st == ST_OK)
-        st = weights_open(&model->weights, dev, &model->cfg, dir, err);
+        st = weights_open(&model->weights, dev, &model->cfg, dir, shares, err);
     if (st == ST_OK)
         st = compute_fingerprint(&model->fingerprint, dir, &model->weights, err);
+    if (st == ST_OK && shares != NULL && model->fingerprint != shares->fingerprint)
+        st = err_set(err, ST_CORRUPT, "%s is not the checkpoint whose weights are shared", dir);
     if (st != ST_OK) {
         model_close(model);
         return st;
@@ -70,6 +73,23 @@ enum status model_open(struct model **out, struct device *dev, const char *dir, 
              model->weights.size_bytes);
     *out = model;
     return ST_OK;
+}
+
+enum status model_open(struct model **out, struct device *dev, const char *dir, struct err *err)
+{
+    return open_model(out, dev, dir, NULL, err);
+}
+
+enum status model_open_shared(struct model **out, struct device *dev, const char *dir,
+                              const struct model_shares *shares, struct err *err)
+{
+    return open_model(out, dev, dir, shares, err);
+}
+
+enum status model_export(const struct model *model, struct model_share *out, uint32_t cap,
+                         uint32_t *n, struct err *err)
+{
+    return weights_export(&model->weights, out, cap, n, err);
 }
 
 void model_close(struct model *model)

@@ -11,6 +11,7 @@
 #include "kernels/density.h"
 #include "kernels/device.h"
 #include "model/config.h"
+#include "model/model_share.h"
 
 struct model; /* owns its mapping; borrows the device */
 
@@ -18,7 +19,17 @@ struct model; /* owns its mapping; borrows the device */
  * file or shards of `dir`. Everything in them is checked before it is used:
  * ST_CORRUPT names file and field, ST_UNSUPPORTED the architecture or option. */
 enum status model_open(struct model **out, struct device *dev, const char *dir, struct err *err);
+/* The same with the weights that another process's model holds on this device: the files of
+ * `dir` are mapped and checked as always, their data are not read. ST_CORRUPT when they are not
+ * the files of that model. */
+enum status model_open_shared(struct model **out, struct device *dev, const char *dir,
+                              const struct model_shares *shares, struct err *err);
 void model_close(struct model *model); /* NULL is fine */
+
+/* What model_open_shared of another process takes: *n of at most `cap` shares. ST_NO_SPACE: there
+ * are more. Needs device_can_share. */
+enum status model_export(const struct model *model, struct model_share *out, uint32_t cap,
+                         uint32_t *n, struct err *err);
 
 const struct model_config *model_config(const struct model *model);
 size_t model_weight_bytes(const struct model *model);

@@ -237,21 +237,68 @@ static enum status bind_all(struct binder *b, struct err *err)
     return st;
 }
 
-static enum status adopt_files(struct weights *w, struct err *err)
+static size_t data_bytes(const struct safetensors *file)
+{
+    return file->n_bytes - file->data_at;
+}
+
+/* Share number *used is the file's, if it has its size. */
+static enum status import_file(struct weights *w, const struct safetensors *file,
+                               const struct model_shares *shares, uint32_t *used, const void **out,
+                               struct err *err)
+{
+    const struct model_share *from = &shares->file[*used];
+    void *data = NULL;
+    enum status st;
+
+    if (*used == shares->n || from->size_bytes != data_bytes(file))
+        return err_set(err, ST_CORRUPT, "%s: %zu bytes of data are not what was shared", file->path,
+                       data_bytes(file));
+    st = device_import(w->dev, DEVICE_WEIGHTS, &from->share, &data, err);
+    *out = data;
+    ++*used;
+    return st == ST_OK ? ST_OK : err_in(err, st, "%s", file->path);
+}
+
+/* The data of all files on the device: a copy of our own, or what was shared. */
+static enum status place_files(struct weights *w, const struct model_shares *shares,
+                               struct err *err)
 {
     enum status st = ST_OK;
+    uint32_t used = 0;
 
     w->data = mem_array(w->ckpt.n_files, sizeof *w->data);
     for (size_t i = 0; st == ST_OK && i < w->ckpt.n_files; i++) {
         const struct safetensors *file = &w->ckpt.file[i];
-        size_t n_bytes = file->n_bytes - file->data_at;
         const void *data = NULL;
-        if (n_bytes == 0) /* a shard of empty tensors has nothing to adopt */
+        if (data_bytes(file) == 0) /* a shard of empty tensors has nothing to place */
             continue;
-        st = device_adopt(w->dev, DEVICE_WEIGHTS, file->bytes + file->data_at, n_bytes, &data, err);
+        if (shares != NULL)
+            st = import_file(w, file, shares, &used, &data, err);
+        else
+            st = device_adopt(w->dev, DEVICE_WEIGHTS, file->bytes + file->data_at, data_bytes(file),
+                              &data, err);
         w->data[i] = data;
         if (st == ST_OK)
-            w->size_bytes += n_bytes;
+            w->size_bytes += data_bytes(file);
+    }
+    return st;
+}
+
+enum status weights_export(const struct weights *w, struct model_share *out, uint32_t cap,
+                           uint32_t *n, struct err *err)
+{
+    enum status st = ST_OK;
+
+    *n = 0;
+    for (size_t i = 0; st == ST_OK && i < w->ckpt.n_files; i++) {
+        if (w->data[i] == NULL)
+            continue;
+        if (*n == cap)
+            return err_set(err, ST_NO_SPACE, "a checkpoint of more than %u files", cap);
+        out[*n].size_bytes = data_bytes(&w->ckpt.file[i]);
+        st = device_export(w->dev, w->data[i], &out[*n].share, err);
+        ++*n;
     }
     return st;
 }
@@ -277,14 +324,14 @@ static enum status alloc_biases(struct weights *w, const struct model_config *cf
 }
 
 enum status weights_open(struct weights *out, struct device *dev, const struct model_config *cfg,
-                         const char *dir, struct err *err)
+                         const char *dir, const struct model_shares *shares, struct err *err)
 {
     struct weights w = {.dev = dev};
     struct binder binder = {.w = &w, .cfg = cfg};
     enum status st = checkpoint_open(&w.ckpt, dir, err);
 
     if (st == ST_OK)
-        st = adopt_files(&w, err);
+        st = place_files(&w, shares, err);
     if (st == ST_OK)
         st = alloc_biases(&w, cfg, err);
     if (st == ST_OK) {

@@ -11,6 +11,7 @@
 #include "kernels/matmul.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/model_share.h"
 
 /* A tensor in device memory: [n_out, n_in] row-major, any alignment. */
 struct weight {
@@ -43,11 +44,15 @@ struct weights {                 /* owns its mapping and what the device made of
     size_t size_bytes;    /* device memory under DEVICE_WEIGHTS */
 };
 
-/* ST_CORRUPT names the file and tensor that is missing or has the wrong shape, ST_UNSUPPORTED a
+/* With `shares` the files' data are opened there instead of being adopted (shares as for
+ * model_open_shared), else NULL. ST_CORRUPT names the file and tensor that is missing or has the wrong shape, ST_UNSUPPORTED a
  * dtype that is not F32, F16 or BF16. Tensors that no role asks for are ignored. If
  * tie_word_embeddings is set, either embedding or head may be missing. */
 enum status weights_open(struct weights *out, struct device *dev, const struct model_config *cfg,
-                         const char *dir, struct err *err);
+                         const char *dir, const struct model_shares *shares, struct err *err);
+/* One share for each file that has data. ST_NO_SPACE: more than `cap`. */
+enum status weights_export(const struct weights *w, struct model_share *out, uint32_t cap,
+                           uint32_t *n, struct err *err);
 void weights_release(struct weights *w); /* zeroed or released is fine */
 
 #endif

@@ -83,6 +83,7 @@ static void add_draft(struct words *w, const struct group_options *opt)
     add_pair(w, "--draft", opt->draft);
     add_pair(w, "--target", opt->target);
     add_pair(w, "--device", opt->draft_device);
+    add_pair(w, "--verify-device", opt->verify_device);
     add_count(w, "--threads", opt->threads);
     add_count(w, "--sinks", opt->sinks);
     add_count(w, "--window", opt->window);

@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
-#include "kernels/replay.h"
+#include "verify_worker/judge.h"
 
 struct decode {
     const struct decode_args *args;
@@ -245,41 +245,21 @@ static enum status receive_proposal(struct decode *d, uint32_t round, struct msg
     return ST_OK;
 }
 
-/* The proposal at hand, and where it begins. */
-struct proposal {
-    const struct msg_propose *msg;
-    uint32_t base;   /* position of the pending token before it */
-    uint32_t forced; /* replayed acceptance: so many stand; UINT32_MAX: they are judged */
-};
-
-/* Whether proposed token i stands, by the law that follows its row; else
- * *instead. A replayed acceptance judges all the same, and overrules. */
-static bool stands(struct decode *d, const struct proposal *prop, uint32_t i, const float *law,
-                   int32_t *instead)
-{
-    uint32_t n_vocab = d->cfg->n_vocab, pos = prop->base + 1 + i;
-    const float *q = pair_slab(d->args->pair) + (size_t)i * n_vocab;
-    bool accepted =
-        accept_token(&d->rule, prop->msg->token[i], law, q, n_vocab, pos, d->scratch, instead);
-
-    if (prop->forced == UINT32_MAX)
-        return accepted;
-    if (accepted && i >= prop->forced)
-        *instead = accept_own(&d->rule, law, n_vocab, pos);
-    return i < prop->forced;
-}
-
 /* Judges the proposal against the rows of the pass; appends what is emitted. */
 static enum status judge(struct decode *d, const struct msg_propose *msg, uint32_t *n_accepted,
                          struct err *err)
 {
-    const struct msg_trial *t = d->trial;
-    struct proposal prop = {msg, target_cache_end(d->args->cache), UINT32_MAX};
+    struct judge j = {.rule = &d->rule,
+                      .token = msg->token,
+                      .q = pair_slab(d->args->pair),
+                      .scratch = d->scratch,
+                      .n_tokens = msg->n_tokens,
+                      .n_vocab = d->cfg->n_vocab,
+                      .first_pos = target_cache_end(d->args->cache) + 1};
     enum status st = ST_OK;
     uint32_t i;
 
-    if (t->replay_accepted > 0)
-        prop.forced = replay_accepted(t->replay_accepted, t->seed, prop.base, msg->n_tokens);
+    judge_begin(&j, d->trial->replay_accepted);
     for (i = 0; st == ST_OK && i < msg->n_tokens && remaining(d) > 0; i++) {
         int32_t instead = 0;
         const float *law;
@@ -288,7 +268,7 @@ static enum status judge(struct decode *d, const struct msg_propose *msg, uint32
         if (st != ST_OK)
             break;
         d->out->proposed_at[i]++;
-        accepted = stands(d, &prop, i, law, &instead);
+        accepted = judge_accepts(&j, i, law, &instead);
         st = append(d, accepted ? msg->token[i] : instead, i, err);
         if (!accepted)
             break;
@@ -296,7 +276,7 @@ static enum status judge(struct decode *d, const struct msg_propose *msg, uint32
     }
     *n_accepted = i;
     if (st == ST_OK && i == msg->n_tokens && remaining(d) > 0)
-        st = append_own(d, i, prop.base + 1 + i, err);
+        st = append_own(d, i, j.first_pos + i, err);
     return st;
 }
 

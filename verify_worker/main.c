@@ -30,7 +30,7 @@ static enum status options_parse(struct options *o, int argc, char **argv, struc
          .kind = ARG_STRING,
          .out = &o->worker.device,
          .value = "NAME",
-         .help = "device, as cpu:0"},
+         .help = "device, as cpu:0 or cuda:0"},
         {.name = "threads",
          .kind = ARG_INT,
          .out = &o->worker.n_threads,

@@ -22,6 +22,10 @@ enum {
 
 struct pair {
     struct shm segment;
+    struct device *dev;
+    void *retrieval; /* device memory; NULL: it lies in the segment */
+    size_t retrieval_bytes;
+    struct pair_hello hello;
     uint32_t n_vocab;
     int listen_fd, door_fd; /* -1: closed, not attached */
     struct chan *chan;
@@ -35,24 +39,68 @@ static enum status open_chan(struct pair *p, struct err *err)
     return chan_open(&p->chan, CHAN_PAIR_BIND, p->chan_path, "verify", err);
 }
 
-enum status pair_open(struct pair **out, const struct rundir *dir, uint32_t n_vocab,
-                      size_t retrieval_bytes, struct err *err)
+static enum status export_all(struct pair *p, const struct model *model, struct err *err)
+{
+    uint8_t *table = (uint8_t *)p->segment.base + pair_shares_offset(p->n_vocab);
+    struct model_share *share = mem_array(PAIR_MAX_SHARES, sizeof *share);
+    enum status st = ST_OK;
+    uint32_t n = 0;
+
+    _Static_assert(sizeof(struct model_share) == sizeof(struct pair_share), "the same bytes");
+    share[0].size_bytes = p->retrieval_bytes;
+    if (p->retrieval != NULL)
+        st = device_export(p->dev, p->retrieval, &share[0].share, err);
+    if (st == ST_OK)
+        st = model_export(model, share + 1, PAIR_MAX_SHARES - 1, &n, err);
+    memcpy(table, share, PAIR_MAX_SHARES * sizeof *share);
+    p->hello.memory = PAIR_ON_DEVICE;
+    p->hello.n_shares = n + 1;
+    free(share);
+    return st == ST_OK ? ST_OK : err_in(err, st, "opening device memory to the draft");
+}
+
+/* Segment and device memory, and what the draft is told of them. */
+static enum status open_memory(struct pair *p, const struct pair_args *args, struct err *err)
+{
+    bool in_segment = device_shares_host(args->dev);
+    /* memfd: never limited by the size of /dev/shm, and never has a name. */
+    struct shm_args shm = {SHM_MEMFD, pair_retrieval_offset(p->n_vocab), -1, false};
+    enum status st;
+
+    if (in_segment)
+        shm.size_bytes += args->retrieval_bytes;
+    st = shm_create(&p->segment, &shm, err);
+    p->hello = (struct pair_hello){.segment_bytes = p->segment.size_bytes,
+                                   .n_vocab = p->n_vocab,
+                                   .version = MSG_VERSION,
+                                   .fingerprint = model_fingerprint(args->model),
+                                   .memory = in_segment ? PAIR_IN_SEGMENT : PAIR_PRIVATE};
+    if (st != ST_OK || in_segment)
+        return st;
+    if (args->retrieval_bytes > 0)
+        st = device_alloc(p->dev, DEVICE_KV_RETRIEVAL, args->retrieval_bytes, &p->retrieval, err);
+    p->retrieval_bytes = p->retrieval != NULL ? args->retrieval_bytes : 0;
+    if (st == ST_OK && device_can_share(p->dev))
+        st = export_all(p, args->model, err);
+    return st;
+}
+
+enum status pair_open(struct pair **out, const struct pair_args *args, struct err *err)
 {
     struct pair *p = mem_zalloc(sizeof *p);
-    /* memfd: never limited by the size of /dev/shm, and never has a name. */
-    struct shm_args args = {SHM_MEMFD, pair_retrieval_offset(n_vocab) + retrieval_bytes, -1, false};
     char path[108];
     enum status st;
 
-    p->n_vocab = n_vocab;
+    p->dev = args->dev;
+    p->n_vocab = model_config(args->model)->n_vocab;
     p->listen_fd = p->door_fd = -1;
-    st = shm_create(&p->segment, &args, err);
+    st = open_memory(p, args, err);
     if (st == ST_OK) {
-        rundir_socket(dir, "pair-door", path);
+        rundir_socket(args->dir, "pair-door", path);
         st = door_listen(&p->listen_fd, path, err);
     }
     if (st == ST_OK) {
-        rundir_socket(dir, "pair", p->chan_path);
+        rundir_socket(args->dir, "pair", p->chan_path);
         st = open_chan(p, err);
     }
     if (st != ST_OK) {
@@ -70,18 +118,18 @@ void pair_close(struct pair *p)
     chan_close(p->chan);
     door_close(p->door_fd);
     door_close(p->listen_fd);
+    device_free(p->dev, p->retrieval);
     shm_release(&p->segment);
     free(p);
 }
 
 static enum status exchange_hello(struct pair *p, struct err *err)
 {
-    struct pair_hello hello = {p->segment.size_bytes, p->n_vocab, MSG_VERSION};
-    struct door_packet packet = {.n_bytes = sizeof hello, .n_fds = 1, .fd = {p->segment.fd}};
+    struct door_packet packet = {.n_bytes = sizeof p->hello, .n_fds = 1, .fd = {p->segment.fd}};
     struct pair_answer answer;
     enum status st;
 
-    memcpy(packet.bytes, &hello, sizeof hello);
+    memcpy(packet.bytes, &p->hello, sizeof p->hello);
     st = door_send(p->door_fd, &packet, err);
     if (st == ST_OK)
         st = door_recv(p->door_fd, &packet, ATTACH_MS, err);
@@ -172,10 +220,14 @@ const float *pair_slab(const struct pair *p)
     return p->segment.base;
 }
 
-void *pair_retrieval(const struct pair *p, size_t *size_bytes)
+void *pair_retrieval(const struct pair *p, size_t *size_bytes, bool *is_device)
 {
     size_t offset = pair_retrieval_offset(p->n_vocab);
 
+    *is_device = p->hello.memory != PAIR_IN_SEGMENT;
+    *size_bytes = p->retrieval_bytes;
+    if (*is_device)
+        return p->retrieval;
     *size_bytes = p->segment.size_bytes - offset;
     return (uint8_t *)p->segment.base + offset;
 }

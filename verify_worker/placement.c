@@ -287,9 +287,36 @@ enum status placement_ahead(struct placement *p, uint32_t n_pages, struct err *e
     return p->ring == NULL ? ST_OK : staging_ahead(p->ring, n_pages, err);
 }
 
-const void *const *placement_pages(const struct placement *p, uint32_t layer)
+/* The ring's slots are idle still: the layer comes into one of them. */
+static enum status bring_layer(struct placement *p, uint32_t layer, struct err *err)
 {
-    return (const void *const *)p->layer[layer].page;
+    void *const *host = p->layer[layer].host;
+    size_t bytes = page_bytes(p, layer);
+    uint8_t *mem = staging_idle_slot(p->ring);
+    enum status st = ST_OK;
+
+    for (uint32_t from = 0, to; st == ST_OK && from < p->n_sealed; from = to) {
+        for (to = from + 1; to < p->n_sealed; to++)
+            if ((uint8_t *)host[to] != (uint8_t *)host[to - 1] + bytes)
+                break;
+        st = device_upload(p->args.dev, mem + from * bytes, host[from], (to - from) * bytes, err);
+    }
+    for (uint32_t i = 0; i < p->n_sealed; i++)
+        p->staged[i] = mem + i * bytes;
+    return st;
+}
+
+enum status placement_setup_pages(struct placement *p, uint32_t layer, const void *const **pages,
+                                  struct err *err)
+{
+    enum status st = ST_OK;
+
+    *pages = (const void *const *)p->layer[layer].page;
+    if (!is_offloaded(p, layer) || device_shares_host(p->args.dev))
+        return ST_OK;
+    st = bring_layer(p, layer, err);
+    *pages = p->staged;
+    return st == ST_OK ? ST_OK : err_in(err, st, "bringing layer %u to the device", layer);
 }
 
 struct placement_counts placement_counts(const struct placement *p)

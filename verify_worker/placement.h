@@ -5,7 +5,7 @@
  *   next `resident` layers          on the device, sealed format: a fixed set
  *   the rest                        in the store, sealed format; streamed through
  *                                   the staging ring, or read in place and
- *                                   counted where the device reads host memory
+ *                                   counted where device_reads_host
  */
 #ifndef VERIFY_WORKER_PLACEMENT_H
 #define VERIFY_WORKER_PLACEMENT_H
@@ -51,8 +51,10 @@ enum status placement_take(struct placement *p, uint32_t layer, uint32_t n_pages
 enum status placement_give(struct placement *p, uint32_t layer, struct err *err);
 /* Streaming may run ahead for n_pages pages, which every coming pass reads. */
 enum status placement_ahead(struct placement *p, uint32_t n_pages, struct err *err);
-/* Sealed pages for set-up work on the host: never streamed, never counted. */
-const void *const *placement_pages(const struct placement *p, uint32_t layer);
+/* All sealed pages of `layer` for set-up work before the first pass, not counted
+ * as streamed: as device addresses until the next call, whatever the layer. */
+enum status placement_setup_pages(struct placement *p, uint32_t layer, const void *const **pages,
+                                  struct err *err);
 
 struct placement_counts {
     uint64_t link_bytes, link_wait_ns;

@@ -137,13 +137,14 @@ static enum status build(struct retrieval *r, const float *query, struct err *er
         struct kv_view view;
         struct kv_gather_args gather = {
             r->page, r->base, &view, r->n_prompt, r->token, (int)r->n_selected, 0};
-        target_cache_view(r->args.cache, l, &view);
-        st = select_layer(r, l, &view, query, err);
+        st = target_cache_view(r->args.cache, l, &view, err);
+        if (st == ST_OK)
+            st = select_layer(r, l, &view, query, err);
         set_pages(r, l);
         if (st == ST_OK)
             st = device_ops(r->args.dev)->kv_gather(r->args.dev, &gather, err);
     }
-    return st;
+    return st == ST_OK ? device_sync(r->args.dev, err) : st;
 }
 
 enum status retrieval_open(struct retrieval **out, const struct retrieval_args *args,
@@ -151,7 +152,7 @@ enum status retrieval_open(struct retrieval **out, const struct retrieval_args *
 {
     struct retrieval *r = mem_zalloc(sizeof *r);
     uint32_t n_tokens;
-    const void *mem = NULL;
+    const void *mem = args->memory;
     enum status st;
 
     r->args = *args;
@@ -167,11 +168,11 @@ enum status retrieval_open(struct retrieval **out, const struct retrieval_args *
     if (st == ST_OK && retrieval_bytes(r) > args->memory_bytes)
         st = err_set(err, ST_NO_SPACE, "retrieval KV of %u tokens takes %zu bytes, %zu are there",
                      n_tokens, retrieval_bytes(r), args->memory_bytes);
-    if (st == ST_OK)
+    if (st == ST_OK && !args->is_device_memory)
         st = device_adopt(args->dev, DEVICE_KV_RETRIEVAL, args->memory, retrieval_bytes(r), &mem,
                           err);
-    r->mem = (uint8_t *)(uintptr_t)mem;
     if (st == ST_OK) {
+        r->mem = (uint8_t *)(uintptr_t)mem;
         uint32_t per_head = r->n_selected > MSG_MAX_ROWS ? r->n_selected : MSG_MAX_ROWS;
         r->page = mem_array(r->n_pages, sizeof *r->page);
         r->token = mem_array((size_t)per_head * r->shape.n_kv_heads, sizeof *r->token);
@@ -191,7 +192,7 @@ void retrieval_close(struct retrieval *r)
 {
     if (r == NULL)
         return;
-    if (r->mem != NULL)
+    if (r->mem != NULL && !r->args.is_device_memory)
         device_drop(r->args.dev, r->mem);
     free(r->page);
     free(r->token);
@@ -246,5 +247,5 @@ enum status retrieval_update(struct retrieval *r, uint32_t first, uint32_t n, st
         st = device_ops(r->args.dev)->kv_gather(r->args.dev, &gather, err);
     }
     r->generation++;
-    return st;
+    return st == ST_OK ? device_sync(r->args.dev, err) : st;
 }

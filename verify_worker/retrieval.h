@@ -22,8 +22,9 @@ struct retrieval_args {
     const struct model_config *cfg;
     const struct snapshot *snapshot; /* borrows for the open */
     struct target_cache *cache;      /* at the end of the prompt; borrows until close */
-    void *memory;                    /* host memory of the shared segment */
+    void *memory;                    /* what the draft opens too: borrows until close */
     size_t memory_bytes;
+    bool is_device_memory;          /* of `memory`; else it is the shared segment's host memory */
     uint32_t budget, chunk, recent; /* recent: tokens behind the prompt */
 };
 
@@ -43,7 +44,8 @@ size_t retrieval_bytes(const struct retrieval *r);
 /* Grows with every change that verify makes; messages carry it. */
 uint64_t retrieval_generation(const struct retrieval *r);
 
-/* Exact K/V of accepted tokens first .. first + n - 1, from the cache's tail. */
+/* Exact K/V of accepted tokens first .. first + n - 1, from the cache's tail;
+ * written when it returns, so that another process may read it. */
 enum status retrieval_update(struct retrieval *r, uint32_t first, uint32_t n, struct err *err);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
 #include "common/mem.h"
 
 struct slot {
@@ -20,7 +19,8 @@ struct staging {
     uint64_t n_taken;   /* uses so far: the next take is of layer n_taken % n_layers */
     uint64_t n_started; /* uses whose copy has begun */
     uint32_t ahead;     /* pages that may be copied before they are asked for */
-    uint64_t wait_ns, used_bytes;
+    uint64_t used_bytes;
+    uint64_t stalled_ns; /* of the device, before this ring */
     bool taken;
 };
 
@@ -31,6 +31,7 @@ enum status staging_open(struct staging **out, const struct staging_args *args, 
     void *mem;
 
     s->args = *args;
+    s->stalled_ns = device_copy_stall_ns(args->dev);
     s->slot = mem_array(args->n_slots, sizeof *s->slot);
     for (uint32_t i = 0; st == ST_OK && i < args->n_slots; i++) {
         st = device_alloc(args->dev, DEVICE_KV_STAGING, args->max_pages * args->page_bytes, &mem,
@@ -55,8 +56,11 @@ void staging_close(struct staging *s)
     for (uint32_t i = 0; i < s->args.n_slots; i++) {
         if (s->slot[i].ticket != 0)
             (void)device_copy_wait(s->args.dev, s->slot[i].ticket, &ignored);
-        device_free(s->args.dev, s->slot[i].mem);
     }
+    /* The host goes on before the copies end where only operations wait for them. */
+    (void)device_sync(s->args.dev, &ignored);
+    for (uint32_t i = 0; i < s->args.n_slots; i++)
+        device_free(s->args.dev, s->slot[i].mem);
     free(s->slot);
     free(s);
 }
@@ -115,7 +119,6 @@ enum status staging_take(struct staging *s, uint32_t layer, uint32_t n_pages, ui
                          struct err *err)
 {
     struct slot *slot = &s->slot[s->n_taken % s->args.n_slots];
-    uint64_t begin = clock_now_ns();
     enum status st = ST_OK;
 
     CHECK(!s->taken && layer == s->args.first_layer + s->n_taken % s->args.n_layers);
@@ -126,7 +129,6 @@ enum status staging_take(struct staging *s, uint32_t layer, uint32_t n_pages, ui
         st = copy_pages(s, slot, n_pages, err);
     if (st == ST_OK && slot->ticket != 0)
         st = device_copy_wait(s->args.dev, slot->ticket, err);
-    s->wait_ns += clock_now_ns() - begin;
     s->used_bytes += st == ST_OK ? slot->n_bytes : 0;
     s->taken = st == ST_OK;
     *pages = slot->mem;
@@ -142,6 +144,12 @@ enum status staging_give(struct staging *s, uint32_t layer, struct err *err)
     return run_ahead(s, err);
 }
 
+void *staging_idle_slot(struct staging *s)
+{
+    CHECK(s->n_started == 0);
+    return s->slot[0].mem;
+}
+
 uint64_t staging_used_bytes(const struct staging *s)
 {
     return s == NULL ? 0 : s->used_bytes;
@@ -149,5 +157,5 @@ uint64_t staging_used_bytes(const struct staging *s)
 
 uint64_t staging_wait_ns(const struct staging *s)
 {
-    return s == NULL ? 0 : s->wait_ns;
+    return s == NULL ? 0 : device_copy_stall_ns(s->args.dev) - s->stalled_ns;
 }

@@ -42,10 +42,14 @@ enum status staging_take(struct staging *s, uint32_t layer, uint32_t n_pages, ui
 /* The layer's slot is free for the next layer of the cycle. */
 enum status staging_give(struct staging *s, uint32_t layer, struct err *err);
 
+/* Device memory for max_pages pages, free until the first copy begins: set-up
+ * work uses it. */
+void *staging_idle_slot(struct staging *s);
+
 /* Bytes carried for what was taken; copies that ran ahead of a use that never
  * came are not in it, since how many there are is chance. */
 uint64_t staging_used_bytes(const struct staging *s);
-/* Nanoseconds that takes have waited for the link. */
+/* Nanoseconds that computing has waited for the link (device_copy_stall_ns). */
 uint64_t staging_wait_ns(const struct staging *s);
 
 #endif

@@ -219,18 +219,24 @@ enum status target_cache_stream_ahead(struct target_cache *c, uint32_t n_rows, s
     return placement_ahead(c->placement, sealed_below(c->end + n_rows - 1), err);
 }
 
-void target_cache_view(struct target_cache *c, uint32_t layer, struct kv_view *out)
+enum status target_cache_view(struct target_cache *c, uint32_t layer, struct kv_view *out,
+                              struct err *err)
 {
     uint32_t n_full = placement_n_sealed(c->placement);
+    const void *const *sealed;
+    enum status st = placement_setup_pages(c->placement, layer, &sealed, err);
 
+    if (st != ST_OK)
+        return st;
     out->shape = c->shape;
     out->sealed_format = placement_format(c->placement, layer);
     out->tail_format = c->base;
     out->n_pages = (c->end + PAGE_TOKENS - 1) / PAGE_TOKENS;
     for (uint32_t p = 0; p < c->max_pages; p++)
-        c->sealed_page[p] = p < n_full ? placement_pages(c->placement, layer)[p] : NULL;
+        c->sealed_page[p] = p < n_full ? sealed[p] : NULL;
     out->sealed = c->sealed_page;
     out->tail = (const void *const *)c->tail_page[layer];
+    return ST_OK;
 }
 
 void target_cache_tail_view(struct target_cache *c, uint32_t layer, struct kv_view *out)

@@ -40,8 +40,9 @@ enum status target_cache_accept(struct target_cache *c, uint32_t n_tokens, struc
 enum status target_cache_stream_ahead(struct target_cache *c, uint32_t n_rows, struct err *err);
 
 /* The layer's pages as the row at end - 1 reads them, for set-up work on the
- * prompt. Borrows until the cache changes. */
-void target_cache_view(struct target_cache *c, uint32_t layer, struct kv_view *out);
+ * prompt before the first pass. Borrows until the next call. */
+enum status target_cache_view(struct target_cache *c, uint32_t layer, struct kv_view *out,
+                              struct err *err);
 /* The layer's tail alone, indexed by absolute page: accepted tokens
  * unquantized. */
 void target_cache_tail_view(struct target_cache *c, uint32_t layer, struct kv_view *out);

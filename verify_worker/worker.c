@@ -25,9 +25,10 @@ struct worker {
     struct chan *control;
     struct transcode_set transcoded;
     enum kv_format base;
-    float *rows; /* [MSG_MAX_ROWS, n_vocab] laws of a pass */
+    float *rows; /* [MSG_MAX_ROWS, n_vocab] laws of a pass; registered with the device */
+    void *arena; /* the store's, once it is registered with the device */
     int logits_fd;
-    double memory_gbps;
+    double memory_gbps, device_link_gbps;
     uint64_t request; /* being served: answers carry its number */
     bool quit;
 };
@@ -41,6 +42,8 @@ static enum status open_device(struct worker *w, struct err *err)
     st = device_open(&w->dev, w->opt.device, &opt, err);
     if (st == ST_OK)
         st = device_measure_read(w->dev, &w->memory_gbps, err);
+    if (st == ST_OK && !device_shares_host(w->dev))
+        st = device_measure_link(w->dev, &w->device_link_gbps, err);
     if (st != ST_OK || !(w->opt.link_ratio > 0))
         return st;
     device_close(w->dev);
@@ -60,6 +63,19 @@ static enum status open_logits(struct worker *w, struct err *err)
     return ST_OK;
 }
 
+static enum status open_rows(struct worker *w, struct err *err)
+{
+    size_t bytes = (size_t)MSG_MAX_ROWS * model_config(w->model)->n_vocab * sizeof *w->rows;
+    float *rows = mem_aligned(4096, (bytes + 4095) / 4096 * 4096);
+    enum status st = device_register_host(w->dev, rows, bytes, err);
+
+    if (st == ST_OK)
+        w->rows = rows;
+    else
+        free(rows);
+    return st;
+}
+
 static enum status send_ready(struct worker *w, double load_s, struct err *err)
 {
     const struct model_config *cfg = model_config(w->model);
@@ -73,10 +89,24 @@ static enum status send_ready(struct worker *w, double load_s, struct err *err)
                                    .memory_gbps = w->memory_gbps,
                                    .link_gbps = device_link_gbps(w->dev),
                                    .load_s = load_s,
+                                   .device_link_gbps = w->device_link_gbps,
                                    .device_node = UINT32_MAX};
     snprintf(msg.ready.name, sizeof msg.ready.name, "verify");
     snprintf(msg.ready.device, sizeof msg.ready.device, "%s", device_describe(w->dev));
     return chan_send(w->control, NULL, &msg, err);
+}
+
+/* Offloaded layers stream out of this mapping at full rate only if it is pinned:
+ * a machine that refuses ends the start. */
+static enum status pin_arena(struct worker *w, struct err *err)
+{
+    void *base = kv_client_base(w->store);
+    enum status st = device_register_host(w->dev, base, kv_client_bytes(w->store), err);
+
+    if (st != ST_OK)
+        return err_in(err, st, "pinning the arena");
+    w->arena = base;
+    return ST_OK;
 }
 
 static enum status open_channels(struct worker *w, struct err *err)
@@ -84,13 +114,15 @@ static enum status open_channels(struct worker *w, struct err *err)
     const struct model_config *cfg = model_config(w->model);
     struct kv_shape shape = {cfg->n_kv_heads, cfg->head_dim};
     size_t pages = ((size_t)w->opt.retrieval_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    size_t bytes = pages * cfg->n_layers * kv_page_bytes(w->base, shape);
     char path[108];
     enum status st;
 
-    st = pair_open(&w->pair, w->dir, cfg->n_vocab,
-                   pages * cfg->n_layers * kv_page_bytes(w->base, shape), err);
+    st = pair_open(&w->pair, &(struct pair_args){w->dir, w->dev, w->model, bytes}, err);
     if (st == ST_OK)
         st = kv_client_open(&w->store, w->dir, "verify", err);
+    if (st == ST_OK)
+        st = pin_arena(w, err);
     if (st == ST_OK) {
         rundir_socket(w->dir, "control", path);
         st = chan_open(&w->control, CHAN_CLIENT, path, "verify", err);
@@ -117,8 +149,7 @@ enum status worker_open(struct worker **out, const struct worker_options *opt, s
             st = err_in(err, st, "loading the target model");
     }
     if (st == ST_OK)
-        w->rows =
-            mem_array((size_t)MSG_MAX_ROWS * model_config(w->model)->n_vocab, sizeof *w->rows);
+        st = open_rows(w, err);
     if (st == ST_OK)
         st = open_channels(w, err);
     if (st == ST_OK)
@@ -127,8 +158,9 @@ enum status worker_open(struct worker **out, const struct worker_options *opt, s
         worker_close(w);
         return st;
     }
-    log_info(LOG_PROC, "ready device=\"%s\" memory_gbps=%.2f link_gbps=%.3f",
-             device_describe(w->dev), w->memory_gbps, device_link_gbps(w->dev));
+    log_info(LOG_PROC, "ready device=\"%s\" memory_gbps=%.2f link_gbps=%.3f device_link_gbps=%.2f",
+             device_describe(w->dev), w->memory_gbps, device_link_gbps(w->dev),
+             w->device_link_gbps);
     *out = w;
     return ST_OK;
 }
@@ -138,6 +170,10 @@ void worker_close(struct worker *w)
     if (w == NULL)
         return;
     pair_close(w->pair);
+    if (w->arena != NULL)
+        device_unregister_host(w->dev, w->arena);
+    if (w->rows != NULL)
+        device_unregister_host(w->dev, w->rows);
     kv_client_close(w->store);
     chan_close(w->control);
     model_close(w->model);

@@ -322,43 +322,6 @@ static void only_the_wanted_logits_are_written(void **state)
     tear_down(&f);
 }
 
-/* Laws alone, then beside the logits that they belong to. */
-static void the_law_of_a_row_is_that_of_its_logits(void **state)
-{
-    static const struct density_params laws[] = {{0.6, 0.9}, {1, 1}, {0, 1}};
-    static float p[N_TOKENS + 1][TINY_VOCAB], all[N_TOKENS][TINY_VOCAB];
-    uint32_t pos[N_TOKENS], order[TINY_VOCAB];
-    float want[TINY_VOCAB];
-    struct fixture f;
-    struct err err = {{0}};
-
-    set_up(&f, true, false, false);
-    for (uint32_t i = 0; i < N_TOKENS; i++)
-        pos[i] = i;
-    for (int k = 0; k < 6; k++) {
-        int from = k * 7 % N_TOKENS;
-        struct model_forward_args args = {.token = tokens(),
-                                          .pos = pos,
-                                          .n_rows = N_TOKENS,
-                                          .cache = {.self = &f.cache, .attend = flat_cache_attend},
-                                          .logits_from = from,
-                                          .p = &p[0][0],
-                                          .law = laws[k % 3]};
-        memset(p, 0x5a, sizeof p);
-        assert_int_equal(model_forward(f.model, &args, &err), ST_OK);
-        args.logits = &all[0][0];
-        args.p = k < 3 ? &p[0][0] : NULL;
-        assert_int_equal(model_forward(f.model, &args, &err), ST_OK);
-        for (int r = 0; r < N_TOKENS - from; r++) {
-            assert_int_equal(density_from_logits(want, all[r], TINY_VOCAB, &args.law, order, &err),
-                             ST_OK);
-            assert_memory_equal(p[r], want, sizeof want);
-        }
-        assert_int_equal(((uint8_t *)p[N_TOKENS - from])[0], 0x5a);
-    }
-    tear_down(&f);
-}
-
 static void a_token_outside_the_vocabulary_is_refused(void **state)
 {
     static const int32_t bad[] = {-1, TINY_VOCAB, INT32_MAX, INT32_MIN};
@@ -411,7 +374,6 @@ int main(void)
         cmocka_unit_test(every_family_gives_the_logits_of_plain_loops),
         cmocka_unit_test(logits_do_not_depend_on_the_number_of_rows),
         cmocka_unit_test(only_the_wanted_logits_are_written),
-        cmocka_unit_test(the_law_of_a_row_is_that_of_its_logits),
         cmocka_unit_test(a_token_outside_the_vocabulary_is_refused),
         cmocka_unit_test(a_failing_cache_ends_the_pass_with_its_words),
         cmocka_unit_test(the_fingerprint_tells_config_and_headers_but_not_data),

@@ -36,7 +36,7 @@ static enum status open_weights(struct fixture *f, struct weights *w, struct err
 
     tiny_write(&f->m, &f->dir);
     assert_int_equal(model_config_read(&cfg, f->dir.path, err), ST_OK);
-    return weights_open(w, f->dev, &cfg, f->dir.path, err);
+    return weights_open(w, f->dev, &cfg, f->dir.path, NULL, err);
 }
 
 static void refuse(struct fixture *f, enum status wanted, const char *words, const char *more)

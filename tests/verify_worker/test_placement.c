@@ -26,9 +26,9 @@ static void assert_layers(struct bench *b, struct parts *p, const struct parts_a
         BENCH_OK(placement_take(p->placement, l, n, &pages, &err));
         for (uint32_t i = 0; i < n; i++)
             assert_page(b, pages[i], i < 2 ? snapshot_page(&p->snapshot, l, i) : extra, format);
+        BENCH_OK(placement_setup_pages(p->placement, l, &pages, &err));
         for (uint32_t i = 0; i < n; i++)
-            assert_page(b, placement_pages(p->placement, l)[i],
-                        i < 2 ? snapshot_page(&p->snapshot, l, i) : extra, format);
+            assert_page(b, pages[i], i < 2 ? snapshot_page(&p->snapshot, l, i) : extra, format);
         BENCH_OK(placement_give(p->placement, l, &err));
     }
 }
@@ -116,11 +116,13 @@ static void a_damaged_page_is_refused_when_a_trial_forks_it(void **state)
     struct parts p;
     struct placement *again = NULL;
     struct placement_args args;
+    const void *const *pages;
     struct err err = {{0}};
 
     bench_open(&b, 0);
     parts_open(&p, &b, &(struct parts_args){bench_prefill(&b, 300), KV_INT8, 0, 0, 0});
-    ((uint8_t *)(uintptr_t)placement_pages(p.placement, 1)[0])[77] ^= 1;
+    assert_int_equal(placement_setup_pages(p.placement, 1, &pages, &err), ST_OK);
+    ((uint8_t *)(uintptr_t)pages[0])[77] ^= 1;
     args = (struct placement_args){.dev = b.dev,
                                    .store = b.client,
                                    .snapshot = &p.snapshot,

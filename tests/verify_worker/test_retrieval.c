@@ -111,8 +111,15 @@ static void chosen_tokens(const struct retrieval *r, uint32_t layer, uint32_t h,
 
 static struct retrieval *open_retrieval(uint32_t budget, uint32_t chunk, uint32_t recent)
 {
-    struct retrieval_args args = {b.dev,         b.cfg,  &p.snapshot, p.cache, memory,
-                                  sizeof memory, budget, chunk,       recent};
+    struct retrieval_args args = {.dev = b.dev,
+                                  .cfg = b.cfg,
+                                  .snapshot = &p.snapshot,
+                                  .cache = p.cache,
+                                  .memory = memory,
+                                  .memory_bytes = sizeof memory,
+                                  .budget = budget,
+                                  .chunk = chunk,
+                                  .recent = recent};
     struct retrieval *r = NULL;
 
     memset(memory, 0, sizeof memory);
@@ -261,7 +268,15 @@ static void too_little_room_is_refused(void **state)
     struct err err = {{0}};
 
     parts_open(&p, &b, &(struct parts_args){bench_prefill(&b, 300), KV_F16, 0, 0, 0});
-    args = (struct retrieval_args){b.dev, b.cfg, &p.snapshot, p.cache, memory, 4096, 64, 8, 20};
+    args = (struct retrieval_args){.dev = b.dev,
+                                   .cfg = b.cfg,
+                                   .snapshot = &p.snapshot,
+                                   .cache = p.cache,
+                                   .memory = memory,
+                                   .memory_bytes = 4096,
+                                   .budget = 64,
+                                   .chunk = 8,
+                                   .recent = 20};
     assert_int_equal(retrieval_open(&r, &args, &err), ST_NO_SPACE);
     assert_non_null(strstr(err.text, "4096 are there"));
     assert_int_equal(device_used(b.dev, DEVICE_KV_RETRIEVAL), 0);
