@@ -54,13 +54,18 @@ TILE_FN float tile_score_factors(const tile_thread &t, const tile_rows<D, MT> &r
         TILE_UNROLL
         for (int m = 0; m < MT; m++) {
             const float *q = rows.q[m][i];
-            const float x[8] = {q[0] * s0.x, q[1] * s0.y, q[2] * s0.x, q[3] * s0.y,
-                                q[4] * s1.x, q[5] * s1.y, q[6] * s1.x, q[7] * s1.y};
+            /* _rn: joined with the subtraction that follows, the product would not be rounded, in
+             * one instance of this kernel and perhaps not in another. */
+            const float x[8] = {__fmul_rn(q[0], s0.x), __fmul_rn(q[1], s0.y), __fmul_rn(q[2], s0.x),
+                                __fmul_rn(q[3], s0.y), __fmul_rn(q[4], s1.x), __fmul_rn(q[5], s1.y),
+                                __fmul_rn(q[6], s1.x), __fmul_rn(q[7], s1.y)};
             const int at = (m * (D / 16) + step) * 32 + t.lane;
             tile_fragments(x, shared.q_hi + at, shared.q_lo + at);
-            if (k.min != nullptr) {
-                base[m][0] += (q[0] * m0.x + q[1] * m0.y) + (q[4] * m1.x + q[5] * m1.y);
-                base[m][1] += (q[2] * m0.x + q[3] * m0.y) + (q[6] * m1.x + q[7] * m1.y);
+            TILE_UNROLL
+            for (int r = 0; r < 2 && k.min != nullptr; r++) {
+                const float low = fmaf(q[2 * r + 1], m0.y, q[2 * r] * m0.x);
+                const float high = fmaf(q[2 * r + 5], m1.y, q[2 * r + 4] * m1.x);
+                base[m][r] += low + high;
             }
         }
     }

@@ -57,7 +57,8 @@ TILE_FN void tile_value_weigh(float (*s)[4][4], tile_rows<D, MT> *rows, const fl
             }
             sum += (p[0] + p[1]) + (p[2] + p[3]);
             if (F == KV_INT4)
-                base += (p[0] * low[k].x + p[1] * low[k].y) + (p[2] * low[k].z + p[3] * low[k].w);
+                base = fmaf(p[0], low[k].x,
+                            fmaf(p[1], low[k].y, fmaf(p[2], low[k].z, fmaf(p[3], low[k].w, base))));
         }
         rows->sum[m][r] = fmaf(rows->sum[m][r], alpha[m][r], sum);
         if (F == KV_INT4)
@@ -94,8 +95,8 @@ TILE_FN float tile_value_factors(const float (*s)[4][4], const float *scale, con
             TILE_UNROLL
             for (int i = 0; i < 4; i++) {
                 const float *p = &s[m][tile_j<F>(k, i)][tile_e<F>(k, i)];
-                x[i / 2 * 4 + i % 2] = p[0] * f[i];
-                x[i / 2 * 4 + i % 2 + 2] = p[2] * f[i];
+                x[i / 2 * 4 + i % 2] = __fmul_rn(p[0], f[i]); /* see tile_score_factors */
+                x[i / 2 * 4 + i % 2 + 2] = __fmul_rn(p[2], f[i]);
             }
             tile_fragments(x, shared.p_hi + m * TILE_STEPS * 32 + at,
                            shared.p_lo + m * TILE_STEPS * 32 + at);
