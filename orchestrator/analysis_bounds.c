@@ -87,29 +87,30 @@ static void say_method(const struct analysing *a, enum method method)
 /* How much of the link's rate a method that waits for it has used. */
 static void say_link(const struct analysing *a, enum method method)
 {
+    double rate = a->s->link_gbps > 0 ? a->s->link_gbps : a->s->device_link_gbps;
     double least = INFINITY, most = 0, share;
 
     for (uint32_t p = 0; p < a->n_points; p++) {
         const struct cell *c = analysis_cell(a, p, method);
         if (bound_of(c, &share) != BOUND_LINK)
             continue;
-        double used = c->link_bytes_per_token * c->throughput.mean / (a->s->link_gbps * 1e9);
+        double used = c->link_bytes_per_token * c->throughput.mean / (rate * 1e9);
         least = fmin(least, used);
         most = fmax(most, used);
     }
     if (most > 0 && same_percentage(least, most))
         analysis_say(a->to, "Where %s waits for the link it uses %.0f %% of its %.3g GB/s.",
-                     method_name(method), 100 * most, a->s->link_gbps);
+                     method_name(method), 100 * most, rate);
     else if (most > 0)
         analysis_say(a->to, "Where %s waits for the link it uses %.0f to %.0f %% of its %.3g GB/s.",
-                     method_name(method), 100 * least, 100 * most, a->s->link_gbps);
+                     method_name(method), 100 * least, 100 * most, rate);
 }
 
 void analysis_bounds(const struct analysing *a)
 {
     for (uint32_t m = 0; m < a->of->n_methods; m++) {
         say_method(a, a->of->method[m]);
-        if (a->s->link_gbps > 0)
+        if (a->s->link_gbps > 0 || a->s->device_link_gbps > 0)
             say_link(a, a->of->method[m]);
     }
 }

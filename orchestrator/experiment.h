@@ -37,6 +37,20 @@ struct sweep {
     double value[EXPERIMENT_MAX_VALUES];
 };
 
+/* One method's accepted tokens of a verification: one number, or one by value of a setting. */
+struct replay_means {
+    const struct setting_key *by; /* NULL: accepted[0] everywhere */
+    uint32_t n;                   /* 0: baseline */
+    double at[EXPERIMENT_MAX_VALUES], accepted[EXPERIMENT_MAX_VALUES];
+};
+
+/* Acceptance that is given beforehand: replay_plan.h. */
+struct replay_plan {
+    bool is_on;
+    struct replay_means means[METHOD_COUNT];
+    double draft_rate; /* 0: the middle level judges */
+};
+
 /* One table of the study: which methods over which sweep. */
 struct study {
     char name[16]; /* "a1", "a2", "b1", "b2" or the file's own word */
@@ -47,7 +61,8 @@ struct study {
     uint32_t n_sweeps;     /* 0: one point */
     struct sweep sweep[EXPERIMENT_MAX_SWEEPS];
     struct setting fixed; /* swept keys hold their first value */
-    char *on_chip_at;     /* where on_chip was said, for a later refusal: "file:line:column" */
+    struct replay_plan replay;
+    char *on_chip_at; /* where on_chip was said, for a later refusal: "file:line:column" */
 };
 
 struct experiment {

@@ -248,8 +248,10 @@ bool experiment_is_file_key(const char *key)
 
 static enum status refuse_key(const struct yaml_node *key, bool has_studies, struct err *err)
 {
-    static const char *const study_keys[] = {"study", "title", "methods", "reference"};
-    const char *known[FIELDS + 4 + SETTING_KEYS];
+    static const char *const study_keys[] = {"study", "title", "methods", "reference",
+                                             "replay_acceptance"};
+    enum { STUDY_KEYS = sizeof study_keys / sizeof study_keys[0] };
+    const char *known[FIELDS + STUDY_KEYS + SETTING_KEYS];
     size_t n = 0;
 
     if (has_studies && experiment_is_study_key(key->text))
@@ -261,7 +263,7 @@ static enum status refuse_key(const struct yaml_node *key, bool has_studies, str
         known[n++] = fields[i].key;
     for (size_t i = 0; i < SETTING_KEYS; i++)
         known[n++] = setting_keys[i].key;
-    for (size_t i = 0; !has_studies && i < 4; i++)
+    for (size_t i = 0; !has_studies && i < STUDY_KEYS; i++)
         known[n++] = study_keys[i];
     const char *near = nearest_word(key->text, known, n);
     if (near == NULL)

@@ -8,7 +8,8 @@
 #include "orchestrator/experiment.h"
 #include "orchestrator/yaml_tree.h"
 
-/* Keys of a study, settings left aside: "study", "title", "methods", "reference". */
+/* Keys of a study, settings left aside: "study", "title", "methods", "reference",
+ * "replay_acceptance". */
 bool experiment_is_study_key(const char *key);
 /* Keys of the file itself, settings left aside. */
 bool experiment_is_file_key(const char *key);
@@ -46,5 +47,7 @@ char *experiment_place(const struct yaml_node *node);
 enum status experiment_study(struct study *out, const struct experiment *e,
                              const struct yaml_node *map, const struct yaml_node *shared,
                              struct err *err);
+/* replay_acceptance of the study at `map`, whose methods and settings are read. */
+enum status experiment_replay(struct study *s, const struct yaml_node *map, struct err *err);
 
 #endif

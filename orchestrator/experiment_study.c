@@ -12,7 +12,8 @@ _Static_assert(METHOD_BASELINE == 0 && METHOD_VANILLA_SPECDEC == 1 && METHOD_MSP
                    METHOD_MSPECKV_KV_QUANT == 3,
                "method_choices is in the order of enum method");
 
-static const char *const study_keys[] = {"study", "title", "methods", "reference"};
+static const char *const study_keys[] = {"study", "title", "methods", "reference",
+                                         "replay_acceptance"};
 enum { STUDY_KEYS = sizeof study_keys / sizeof study_keys[0] };
 
 /* Where each setting was said; NULL: the default. */
@@ -321,6 +322,8 @@ enum status experiment_study(struct study *out, const struct experiment *e,
         st = read_reference(out, map, err);
     if (st == ST_OK)
         st = check_together(&r, err);
+    if (st == ST_OK)
+        st = experiment_replay(out, map, err);
     if (st == ST_OK)
         st = check_draft(out, e, map, err);
     if (st == ST_OK)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "orchestrator/replay_plan.h"
+
 /* Appends at the end of a text of `size` bytes; what does not fit is cut. */
 __attribute__((format(printf, 3, 4))) static void add(char *buf, size_t size, const char *fmt, ...)
 {
@@ -33,8 +35,12 @@ void heading_trials(const struct summary *s, char buf[HEADING_BYTES])
         add(buf, HEADING_BYTES, ", ... (%u)", e->n_seeds);
     if (s->link_gbps > 0)
         add(buf, HEADING_BYTES, "; simulated link %.3g GB/s", s->link_gbps);
+    if (s->device_link_gbps > 0)
+        add(buf, HEADING_BYTES, "; PCIe link %.3g GB/s (measured)", s->device_link_gbps);
     if (s->random_weights)
         add(buf, HEADING_BYTES, "; random weights");
+    if (replay_plan_any(e))
+        add(buf, HEADING_BYTES, "; replayed acceptance");
 }
 
 static bool is_swept(const struct study *study, const char *key)
@@ -65,6 +71,8 @@ void heading_fixed(const struct study *study, char buf[HEADING_BYTES])
             add(buf, HEADING_BYTES, "%s%s %g", between, key->key, value);
         between = ", ";
     }
+    if (study->replay.is_on)
+        add(buf, HEADING_BYTES, "%sreplayed acceptance", between);
 }
 
 void heading_point(const struct study *study, uint32_t point, char *buf, size_t size)

@@ -11,8 +11,8 @@
 
 enum { HEADING_BYTES = 512 };
 
-/* "3 documents; seeds 1, 2, 3; simulated link 0.25 GB/s; random weights". "one document" for
- * one. */
+/* "3 documents; seeds 1, 2, 3; simulated link 0.25 GB/s; random weights; replayed
+ * acceptance". "one document" for one. */
 void heading_trials(const struct summary *s, char buf[HEADING_BYTES]);
 /* The settings that every row of the study shares: "gen_len 256, on_chip 16, ...". */
 void heading_fixed(const struct study *study, char buf[HEADING_BYTES]);

@@ -12,6 +12,7 @@
 #include "common/whole_file.h"
 #include "orchestrator/dataset.h"
 #include "orchestrator/matrix.h"
+#include "orchestrator/replay_plan.h"
 #include "orchestrator/study_place.h"
 
 /* Arguments and paths need not be UTF-8, JSON must be. */
@@ -113,6 +114,24 @@ static json_t *setting_object(const struct setting *s)
     return object;
 }
 
+/* The means of each method by sweep point; null where nothing is replayed. */
+static json_t *replay_object(const struct study *s)
+{
+    json_t *object = s->replay.is_on ? json_object() : json_null();
+    for (uint32_t p = 0; s->replay.is_on && p < matrix_points(s) * s->n_methods; p++) {
+        enum method method = s->method[p % s->n_methods];
+        struct setting replayed = {0};
+        replay_plan_apply(s, p / s->n_methods, method, &replayed);
+        if (p < s->n_methods)
+            json_object_set_new(object, method_name(method), json_array());
+        json_array_append_new(json_object_get(object, method_name(method)),
+                              json_real(replayed.replay_accepted));
+    }
+    if (s->replay.is_on)
+        json_object_set_new(object, "draft_rate", json_real(s->replay.draft_rate));
+    return object;
+}
+
 static json_t *study_object(const struct study *s)
 {
     json_t *methods = json_array(), *sweeps = json_object();
@@ -124,10 +143,10 @@ static json_t *study_object(const struct study *s)
             json_array_append_new(values, json_real(s->sweep[i].value[v]));
         json_object_set_new(sweeps, s->sweep[i].key, values);
     }
-    return json_pack("{s:s, s:o, s:o, s:s, s:o, s:o}", "study", s->name, "title",
+    return json_pack("{s:s, s:o, s:o, s:s, s:o, s:o, s:o}", "study", s->name, "title",
                      text_or_null(s->title), "methods", methods, "reference",
-                     method_name(s->reference), "sweep", sweeps, "fixed",
-                     setting_object(&s->fixed));
+                     method_name(s->reference), "sweep", sweeps, "fixed", setting_object(&s->fixed),
+                     "replay_acceptance", replay_object(s));
 }
 
 /* Every length of one document's prompt: what was really decoded. */
@@ -181,9 +200,10 @@ static json_t *text_object(const struct manifest *m)
 static json_t *link_object(const struct manifest *m)
 {
     static const char *const kinds[] = {"none", "simulate_gbps", "simulate_ratio"};
-    return json_pack("{s:s, s:o, s:b, s:o}", "asked", kinds[m->e->link], "asked_value",
+    return json_pack("{s:s, s:o, s:b, s:o, s:o}", "asked", kinds[m->e->link], "asked_value",
                      number_or_null(m->e->link_value, m->e->link != LINK_NONE), "simulated",
-                     m->link_simulated, "gbps", number_or_null(m->link_gbps, m->link_gbps > 0));
+                     m->link_simulated, "gbps", number_or_null(m->link_gbps, m->link_gbps > 0),
+                     "device_gbps", number_or_null(m->device_link_gbps, m->device_link_gbps > 0));
 }
 
 static json_t *place_object(const struct place *p)

@@ -40,6 +40,7 @@ struct manifest {
     int numa_node;                 /* -1: not bound */
     double numa_local_share;       /* -1: unknown */
     double memory_gbps, link_gbps; /* measured; 0: not */
+    double device_link_gbps;       /* of a real link to the device; 0: none */
     bool link_simulated;
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "orchestrator/replay_plan.h"
 
 uint32_t matrix_points(const struct study *study)
 {
@@ -66,6 +67,7 @@ static void add_cell(struct matrix *m, const struct experiment *e, const struct 
                           .document = prompt->document,
                           .seed = e->seed[i],
                           .setting = setting_for_method(&s, method)};
+        replay_plan_apply(&e->study[use.study], use.point, method, &t.setting);
         add_trial(m, prompt->first_trial, &t, use);
     }
 }
@@ -189,5 +191,7 @@ struct msg_trial matrix_message(const struct trial *t, uint64_t snapshot)
         .seed = t->seed,
         .ignore_eos = t->setting.ignore_eos,
         .staging_layers = t->setting.staging_layers,
+        .replay_accepted = t->setting.replay_accepted,
+        .replay_draft_rate = t->setting.replay_draft_rate,
     };
 }

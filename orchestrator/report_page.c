@@ -6,6 +6,7 @@
 #include "orchestrator/analysis.h"
 #include "orchestrator/heading.h"
 #include "orchestrator/html.h"
+#include "orchestrator/replay_plan.h"
 #include "orchestrator/report_plots.h"
 #include "orchestrator/report_table.h"
 
@@ -48,10 +49,10 @@ static void end(FILE *to)
     fputs("</body></html>\n", to);
 }
 
-/* A simulated link and random weights are not to be overlooked. */
+/* A simulated link, random weights and replayed acceptance are not to be overlooked. */
 static void marks(FILE *to, const struct report_run *run)
 {
-    bool is_marked = run->s->link_gbps > 0 || run->s->random_weights;
+    bool is_marked = run->s->link_gbps > 0 || run->s->random_weights || replay_plan_any(run->s->e);
     char trials[HEADING_BYTES];
 
     heading_trials(run->s, trials);

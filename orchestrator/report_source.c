@@ -75,6 +75,7 @@ static char *about(const json_t *manifest)
     say(to, machine, "kernel", "kernel");
     say(to, manifest, "memory_gbps", "memory GB/s");
     say(to, json_object_get(manifest, "link"), "gbps", "link GB/s");
+    say(to, json_object_get(manifest, "link"), "device_gbps", "PCIe GB/s");
     say_places(to, experiment);
     say(to, experiment, "target", "target");
     say(to, experiment, "draft", "draft");
@@ -110,6 +111,7 @@ enum status report_source_open(struct report_source *out, const char *dir, struc
     if (st != ST_OK)
         return st;
     summary_open(&out->summary, out->e, out->results.result, out->results.n, out->record.link_gbps);
+    out->summary->device_link_gbps = out->record.device_link_gbps;
     out->summary->random_weights = is_random(out->record.root);
     out->summary->n_skipped = skipped(out->record.root);
     out->charts = mem_array(out->e->n_studies, sizeof *out->charts);

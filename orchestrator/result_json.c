@@ -76,6 +76,16 @@ static void code_real(struct json_coder *c, const char *key, double *x)
         c->bad = key;
 }
 
+/* Written where it is not 0, and 0 where it does not stand. */
+static void code_optional(struct json_coder *c, const char *key, double *x)
+{
+    bool there = c->write ? *x != 0 : json_object_get(c->object, key) != NULL;
+    if (there)
+        code_real(c, key, x);
+    if (!c->write && !(*x >= 0))
+        c->bad = key;
+}
+
 static void code_bool(struct json_coder *c, const char *key, bool *x)
 {
     if (c->write) {
@@ -226,6 +236,8 @@ static void code_setting(struct json_coder *c, struct setting *s)
         else
             code_count(c, key->key, UINT32_MAX, field);
     }
+    code_optional(c, "replayed_acceptance", &s->replay_accepted);
+    code_optional(c, "replayed_draft_rate", &s->replay_draft_rate);
 }
 
 static void write_uses(json_t *object, const struct result *r, const struct experiment *e)

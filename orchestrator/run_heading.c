@@ -163,6 +163,8 @@ void run_heading_print(FILE *to, const struct run_heading *h)
     fprintf(to, "memory     %.2f GB/s read", h->verify->memory_gbps);
     if (h->verify->link_gbps > 0)
         fprintf(to, "; simulated link %.3f GB/s\n", h->verify->link_gbps);
+    else if (h->verify->device_link_gbps > 0)
+        fprintf(to, "; PCIe link %.2f GB/s (measured)\n", h->verify->device_link_gbps);
     else
         fprintf(to, "; no link: the arena is read in place\n");
     fprintf(to, "run        %u trials on %u prompt%s -> %s\n\n", h->matrix->n_trials,

@@ -114,6 +114,10 @@ static enum status read_frozen(struct run_record *r, struct err *err)
         return bad_field(r, "memory_gbps", err);
     if (!read_rate(json_object_get(link, "gbps"), true, &r->link_gbps))
         return bad_field(r, "link.gbps", err);
+    /* Runs written before there was such a link lack the field. */
+    if (json_object_get(link, "device_gbps") != NULL &&
+        !read_rate(json_object_get(link, "device_gbps"), true, &r->device_link_gbps))
+        return bad_field(r, "link.device_gbps", err);
     return ST_OK;
 }
 

@@ -21,6 +21,7 @@ struct run_record {
     size_t n_sets;
     bool is_started;               /* the workers have run: the two below are frozen */
     double memory_gbps, link_gbps; /* 0: no link */
+    double device_link_gbps;       /* 0: no such link */
 };
 
 /* ST_NOT_FOUND: `dir` is no run directory. ST_CORRUPT: the field that is wrong.

@@ -96,7 +96,7 @@ bool setting_same(const struct setting *a, const struct setting *b)
     for (size_t i = 0; i < SETTING_KEYS; i++)
         if (setting_get(a, &setting_keys[i]) != setting_get(b, &setting_keys[i]))
             return false;
-    return true;
+    return a->replay_accepted == b->replay_accepted && a->replay_draft_rate == b->replay_draft_rate;
 }
 
 struct setting setting_for_method(const struct setting *s, enum method method)

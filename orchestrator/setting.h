@@ -22,6 +22,9 @@ struct setting {
     uint32_t kv_format;      /* enum kv_format of mspeckv_kv_quant; the other methods store f16 */
     uint32_t staging_layers; /* ring slots, in layers; 0: the default of two */
     bool ignore_eos;
+    /* replay_plan.h: mean accepted proposals of a verification, and the share that the middle
+     * level takes of the draft's; 0: what is accepted is found out. No keys of a file. */
+    double replay_accepted, replay_draft_rate;
 };
 
 enum setting_kind {

@@ -57,9 +57,10 @@ struct summary_study {
 struct summary {
     const struct experiment *e; /* borrowed */
     uint32_t n_failed, n_missing;
-    uint32_t n_skipped;  /* documents passed over as too short; summary_open leaves 0 */
-    bool random_weights; /* of target or draft; summary_open leaves false */
-    double link_gbps;    /* the simulated link; 0: none was simulated */
+    uint32_t n_skipped;      /* documents passed over as too short; summary_open leaves 0 */
+    bool random_weights;     /* of target or draft; summary_open leaves false */
+    double link_gbps;        /* the simulated link; 0: none was simulated */
+    double device_link_gbps; /* measured rate of a real link; 0: none. summary_open leaves 0 */
     char (*document_name)[DATASET_NAME_BYTES]; /* [n_documents]; "" where no result names it */
     struct summary_study study[EXPERIMENT_MAX_TABLES];
 };

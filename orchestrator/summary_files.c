@@ -10,6 +10,7 @@
 #include "common/mem.h"
 #include "common/whole_file.h"
 #include "orchestrator/heading.h"
+#include "orchestrator/replay_plan.h"
 #include "orchestrator/tables.h"
 
 enum { FIELD_BYTES = 96 };
@@ -105,6 +106,7 @@ static void csv_row(FILE *to, const struct cell_at *at, const struct cell *c, co
 {
     const struct study *of = &at->s->e->study[at->study];
     char sweep[FIELD_BYTES], value[FIELD_BYTES];
+    struct setting replayed = {0};
     heading_sweep(of, sweep, sizeof sweep);
     heading_point(of, at->point, value, sizeof value);
     fprintf(to, "%s,%s,%s,%s,%s,%u,%u,%s", of->name, sweep, value, method_name(at->method),
@@ -112,7 +114,11 @@ static void csv_row(FILE *to, const struct cell_at *at, const struct cell *c, co
     csv_text(to, document_name);
     csv_figures(to, c);
     csv_number(to, at->s->link_gbps > 0 ? at->s->link_gbps : NAN);
-    fprintf(to, ",%s\n", at->s->random_weights ? "true" : "false");
+    fprintf(to, ",%s", at->s->random_weights ? "true" : "false");
+    csv_number(to, at->s->device_link_gbps > 0 ? at->s->device_link_gbps : NAN);
+    replay_plan_apply(of, at->point, at->method, &replayed);
+    csv_number(to, replayed.replay_accepted > 0 ? replayed.replay_accepted : NAN);
+    fputc('\n', to);
 }
 
 /* The mean of the cell, then its documents where there are several. */
@@ -139,7 +145,7 @@ void summary_files_csv(FILE *to, const struct summary *s)
                 "effective_resident");
     for (size_t i = 0; i < LEDGER_PARTS; i++)
         fprintf(to, ",%s", ledger_parts[i].name);
-    fprintf(to, ",simulated_link_gbps,random_weights\n");
+    fprintf(to, ",simulated_link_gbps,random_weights,device_link_gbps,replayed_acceptance\n");
     for (uint32_t i = 0; i < s->e->n_studies; i++)
         for (uint32_t p = 0; p < s->study[i].n_points; p++)
             for (uint32_t m = 0; m < s->e->study[i].n_methods; m++)
@@ -333,11 +339,13 @@ char *summary_files_json(const struct summary *s)
     for (uint32_t d = 0; d < s->e->n_documents; d++)
         json_array_append_new(names, json_string(s->document_name[d]));
     json_t *all =
-        json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:b, s:o}", "name", s->e->name, "documents",
-                  (int)s->e->n_documents, "document_names", names, "documents_skipped",
+        json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:o, s:b, s:b, s:o}", "name", s->e->name,
+                  "documents", (int)s->e->n_documents, "document_names", names, "documents_skipped",
                   (int)s->n_skipped, "seeds", seeds, "simulated_link_gbps",
-                  json_number_or_null(s->link_gbps > 0 ? s->link_gbps : NAN), "random_weights",
-                  (int)s->random_weights, "studies", studies);
+                  json_number_or_null(s->link_gbps > 0 ? s->link_gbps : NAN), "device_link_gbps",
+                  json_number_or_null(s->device_link_gbps > 0 ? s->device_link_gbps : NAN),
+                  "random_weights", (int)s->random_weights, "replayed_acceptance",
+                  (int)replay_plan_any(s->e), "studies", studies);
     CHECK(all != NULL);
     char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     json_decref(all);

@@ -1,6 +1,8 @@
 /* Every experiment file of the repository, and the sizes of the study. */
 #include "tests/orchestrator/sample.h"
 
+#include "orchestrator/replay_plan.h"
+
 struct shipped {
     const char *name;
     uint32_t n_cells;  /* points x methods, over all studies */
@@ -57,6 +59,22 @@ static void the_files_for_32_layers_have_the_sizes_of_the_study(void **state)
 {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         check("", &table[i], 32);
+}
+
+static void the_replayed_study_is_a1_at_published_acceptance(void **state)
+{
+    struct experiment *e = read_file("", "a1-replayed");
+    struct setting s = {0};
+
+    check("", &(struct shipped){"a1-replayed", 16, 4 * 4 * 9, 3, "prefill"}, 32);
+    for (uint32_t p = 0; p < matrix_points(&e->study[0]); p++) {
+        replay_plan_apply(&e->study[0], p, METHOD_BASELINE, &s);
+        assert_close(s.replay_accepted, 0, 0);
+        replay_plan_apply(&e->study[0], p, METHOD_MSPECKV_KV_QUANT, &s);
+        assert_true(s.replay_accepted >= 5.22 && s.replay_accepted <= 6.10);
+    }
+    assert_close(s.replay_accepted, 5.22, 0);
+    experiment_free(e);
 }
 
 static void the_demo_files_have_the_same_sizes_on_8_layers(void **state)
@@ -128,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_files_for_32_layers_have_the_sizes_of_the_study),
+        cmocka_unit_test(the_replayed_study_is_a1_at_published_acceptance),
         cmocka_unit_test(the_demo_files_have_the_same_sizes_on_8_layers),
         cmocka_unit_test(the_studys_own_values_are_swept),
         cmocka_unit_test(every_demo_file_uses_the_simulated_link_of_ratio_62),
