@@ -10,6 +10,7 @@
 #include "orchestrator/slurm_gather.h"
 #include "orchestrator/slurm_queue.h"
 #include "orchestrator/slurm_run.h"
+#include "orchestrator/watch_flags.h"
 
 static const char program[] = "mspeckv run";
 
@@ -19,6 +20,7 @@ struct options {
     const char *file, *out, *resume;
     struct set_words words;
     struct slurm_flags slurm;
+    struct watch_flags watch;
 };
 
 static enum status check(const struct options *opt, struct err *err)
@@ -36,7 +38,7 @@ static enum status check(const struct options *opt, struct err *err)
 static enum status parse(struct options *opt, int argc, char **argv, struct err *err)
 {
     const char *set_help = NULL;
-    struct arg_spec spec[OWN_SPECS + SLURM_FLAGS] = {
+    struct arg_spec spec[OWN_SPECS + WATCH_FLAGS + SLURM_FLAGS] = {
         {.name = "set",
          .kind = ARG_STRING,
          .out = &set_help,
@@ -57,7 +59,8 @@ static enum status parse(struct options *opt, int argc, char **argv, struct err 
     struct args_rest files = {.item = &opt->file, .max_items = 1};
     enum status st = set_words_take(&opt->words, argc, argv, err);
 
-    slurm_flags_list(&opt->slurm, spec + OWN_SPECS);
+    watch_flags_list(&opt->watch, spec + OWN_SPECS);
+    slurm_flags_list(&opt->slurm, spec + OWN_SPECS + WATCH_FLAGS);
     if (st == ST_OK)
         st = args_parse(spec, n_spec, opt->words.n_rest, opt->words.rest, &files, err);
     if (st == ST_CLOSED)
@@ -100,6 +103,8 @@ static enum status run(struct run_job *job, const struct options *opt, bool *is_
     enum status st = proc_init(false, err);
 
     if (st == ST_OK)
+        st = watch_flags_use(&opt->watch, &job->watch, err);
+    if (st == ST_OK)
         st = use_launcher(job, opt, err);
     if (st == ST_OK)
         st = opt->resume != NULL ? resume(job, opt->resume, err) : run_begin(job, &from, err);
@@ -125,6 +130,12 @@ int command_run(int argc, char **argv)
     }
     if (st == ST_OK)
         st = run(&job, &opt, &is_usage, &err);
+    run_watch_end(&job.watch,
+                  st == ST_OK          ? "done"
+                  : job.run.is_stopped ? "stopped"
+                                       : "failed",
+                  err.text, job.folder);
+    event_stream_close(job.watch.events);
     run_job_release(&job);
     set_words_release(&opt.words);
     return exit_report(program, is_usage ? EXIT_USAGE : EXIT_RUNTIME, st, &err);

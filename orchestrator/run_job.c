@@ -13,6 +13,7 @@
 #include "orchestrator/study_place.h"
 #include "orchestrator/summary_files.h"
 #include "orchestrator/tables.h"
+#include "orchestrator/watch_flags.h"
 
 /* ---- before anything runs ---- */
 
@@ -162,6 +163,12 @@ static void write_report(const struct run_job *job)
 
 /* ---- the run ---- */
 
+static enum status run_elsewhere(struct run_job *job, struct err *err)
+{
+    run_watch_begin(&job->watch, job->plan.e->name, job->plan.matrix->n_trials - job->n_done, 1);
+    return job->trials(job, err);
+}
+
 static enum status verdict(const struct run_job *job, struct err *err)
 {
     if (job->run.is_stopped)
@@ -194,7 +201,12 @@ static enum status run_trials(struct run_job *job, struct err *err)
         st = write_manifest(job, err);
     if (st != ST_OK)
         return st;
-    run_heading_print(stdout, &heading);
+    if (job->watch.mode != WATCH_QUIET)
+        run_heading_print(stdout, &heading);
+    job->watch.link_gbps = job->verify.link_gbps;
+    job->watch.arena_bytes = job->run.place[0]->store.arena_bytes;
+    run_watch_begin(&job->watch, plan->e->name, plan->matrix->n_trials - job->n_done,
+                    job->run.n_places);
     return study_run(&job->run, err);
 }
 
@@ -202,13 +214,15 @@ static void set_up(struct run_job *job)
 {
     struct study_run *run = &job->run;
     uint32_t n_trials = job->plan.matrix->n_trials;
+    const struct watch_flags none = {.quiet = false};
 
-    progress_init(&job->progress, stderr, isatty(STDERR_FILENO), n_trials - job->n_done);
+    if (job->watch.to == NULL)
+        (void)watch_flags_use(&none, &job->watch, NULL); /* only a descriptor can fail */
     run->e = job->plan.e;
     run->matrix = job->plan.matrix;
     run->source = job->plan.source;
     run->file = job->results;
-    run->progress = &job->progress;
+    run->watch = &job->watch;
     run->done = job->done;
     run->result = mem_resize(run->result, (size_t)run->n_results + n_trials, sizeof *run->result);
     job->verify.memory_gbps = job->record.memory_gbps;
@@ -222,7 +236,7 @@ enum status run_job_run(struct run_job *job, struct err *err)
 
     set_up(job);
     if (job->n_done < job->plan.matrix->n_trials)
-        st = job->trials != NULL ? job->trials(job, err) : run_trials(job, err);
+        st = job->trials != NULL ? run_elsewhere(job, err) : run_trials(job, err);
     job->run.n_results = results_keep_last(job->run.result, job->run.n_results);
     if (job->run.n_results > 0 && !job->is_part) {
         summed = write_summary(job, &late);

@@ -28,7 +28,7 @@ struct run_job {
     struct results_file *results;
     bool *done; /* [n_trials]; NULL: none */
     uint32_t n_done;
-    struct progress progress;
+    struct run_watch watch; /* mode, streams and events are the command's */
     struct study_run run;
     struct msg_ready verify; /* as it was at the start; its rates are frozen */
     struct msg_welcome store;

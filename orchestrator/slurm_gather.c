@@ -12,7 +12,6 @@
 #include "orchestrator/run_resume.h"
 #include "orchestrator/slurm_folder.h"
 #include "orchestrator/slurm_manifest.h"
-#include "orchestrator/tables.h"
 
 static const char *commit(void)
 {
@@ -49,14 +48,8 @@ void slurm_gather_close(struct slurm_gather *g)
 
 static void show(const struct slurm_gather *g, const struct result *r)
 {
-    struct progress *progress = g->job->run.progress;
-
-    if (!g->is_shown)
-        return;
-    progress_clear(progress);
-    tables_trial(stdout, r);
-    fflush(stdout);
-    progress_cell_done(progress, result_tok_per_s(r));
+    if (g->is_shown)
+        run_watch_trial(g->job->run.watch, 0, r);
 }
 
 /* Takes `r`. */

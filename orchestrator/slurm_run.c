@@ -35,7 +35,7 @@ struct watch {
 
 static void say(const struct watch *w, const char *words)
 {
-    progress_clear(w->job->run.progress);
+    run_watch_clear(w->job->run.watch);
     fprintf(stderr, "mspeckv run: %s\n", words);
     log_info(LOG_RUN, "slurm: %s", words);
 }
@@ -55,8 +55,8 @@ static void count(struct watch *w)
     w->n_waiting = waiting;
     w->n_running = running;
     w->look_ms = LOOK_MS;
-    progress_phase(w->job->run.progress, "Slurm job %s: %u waiting, %u running", w->number, waiting,
-                   running);
+    run_watch_words(w->job->run.watch, "Slurm job %s: %u waiting, %u running", w->number, waiting,
+                    running);
 }
 
 static enum status look(struct watch *w, struct err *err)
@@ -80,7 +80,7 @@ static void rest(struct watch *w)
 
     poll(&stop, 1, w->look_ms);
     w->look_ms = w->look_ms * 2 < LOOK_MAX_MS ? w->look_ms * 2 : LOOK_MAX_MS;
-    progress_draw(w->job->run.progress);
+    run_watch_tick(w->job->run.watch);
 }
 
 /* ---- submitting ---- */
@@ -334,7 +334,7 @@ static enum status run_on_slurm(struct run_job *job, struct err *err)
         st = slurm_gather_take(&w.gather, err);
     if (st == ST_OK)
         st = watch(&w, err);
-    progress_clear(job->run.progress);
+    run_watch_clear(job->run.watch);
     conclude(&w);
     slurm_gather_close(&w.gather);
     free(w.script);

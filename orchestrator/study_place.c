@@ -142,8 +142,7 @@ static enum status one_trial(struct study_place *p, const struct trial *t, struc
     uint64_t begin = clock_now_ns();
     enum status st;
 
-    study_record_phase(p, "%s, %u tokens, seed %llu", method_name(t->method), t->setting.prefill,
-                       (unsigned long long)t->seed);
+    study_record_phase(p, WATCH_DECODES, t);
     st = session_trial(p->session, &call, &meas, &why);
     if (session_is_stopped(p->session)) {
         study_record_stop(p->run);
@@ -172,7 +171,7 @@ static void warm_up(struct study_place *p, const struct trial *t)
     p->is_warm[t->method] = true;
     if (msg.gen_len > WARMUP_TOKENS)
         msg.gen_len = WARMUP_TOKENS;
-    study_record_phase(p, "warm-up of %s", method_name(t->method));
+    study_record_phase(p, WATCH_WARMS_UP, t);
     if (session_trial(p->session, &call, &meas, &ignored) == ST_OK)
         free(meas.token);
     else
@@ -211,7 +210,7 @@ static enum status prefill(struct study_place *p, uint32_t number, struct err *w
 
     if (p->prompt == number)
         return ST_OK;
-    study_record_phase(p, "prefill, document %u, %u tokens", from->document + 1, from->prefill);
+    study_record_phase(p, WATCH_PREFILLS, &p->run->matrix->trial[from->first_trial]);
     p->prompt = -1;
     p->token = mem_resize(p->token, from->prefill, sizeof *p->token);
     study_record_tokens(p->run, from, p->token);
@@ -258,8 +257,8 @@ enum status study_place_run(struct study_place *p, struct err *err)
     }
     if (st != ST_OK)
         scheduler_stop(s);
-    study_record_idle(p);
     session_close(p->session);
     p->session = NULL;
+    study_record_phase(p, WATCH_ENDED, NULL);
     return st;
 }

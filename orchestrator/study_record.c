@@ -1,11 +1,9 @@
 #include "orchestrator/study_record.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "orchestrator/tables.h"
 
 static struct study_run *lock(struct study_place *p)
 {
@@ -20,12 +18,8 @@ static void unlock(struct study_place *p)
 
 /* ---- results ---- */
 
-static void show(struct study_run *run, const struct study_place *p, const struct result *r)
+static void note(const struct study_place *p, const struct result *r)
 {
-    progress_clear(run->progress);
-    tables_trial(stdout, r);
-    fflush(stdout);
-    progress_cell_done(run->progress, result_tok_per_s(r));
     if (r->ok)
         log_info(LOG_RUN, "trial=%u place=%u method=%s tok_per_s=%.2f accepted=%.2f", r->trial,
                  p->index + 1, method_name(r->method), result_tok_per_s(r), result_accepted(r));
@@ -49,7 +43,8 @@ enum status study_record_trial(struct study_place *p, const struct trial *t,
              prompt_source_name(run->source, t->document));
     run->n_failed += meas == NULL;
     st = results_append(run->file, r, err);
-    show(run, p, r);
+    run_watch_trial(run->watch, p->index, r);
+    note(p, r);
     unlock(p);
     return st;
 }
@@ -72,48 +67,42 @@ void study_record_tokens(struct study_run *run, const struct prompt *prompt, int
 
 /* ---- what the run shows ---- */
 
-void study_record_phase(struct study_place *p, const char *fmt, ...)
+/* With the processes as they are now: only the place's own thread may ask. */
+static void look(struct study_place *p)
+{
+    pid_t pid[GROUP_MEMBERS] = {0};
+
+    for (int i = 0; p->session != NULL && i < GROUP_MEMBERS; i++)
+        pid[i] = group_pid(session_group(p->session), (enum group_member)i);
+    run_watch_processes(p->run->watch, p->index, pid);
+}
+
+void study_record_phase(struct study_place *p, enum watch_work work, const struct trial *t)
 {
     struct study_run *run = lock(p);
-    char words[PROGRESS_WORDS];
-    va_list args;
 
-    va_start(args, fmt);
-    vsnprintf(words, sizeof words, fmt, args);
-    va_end(args);
-    if (run->n_places > 1)
-        progress_phase(run->progress, "place %u: %s", p->index + 1, words);
-    else
-        progress_phase(run->progress, "%s", words);
+    look(p);
+    run_watch_phase(run->watch, p->index, work, t);
     unlock(p);
 }
 
 void study_record_share(struct study_place *p, uint64_t done, uint64_t total)
 {
-    progress_share(lock(p)->progress, done, total);
+    run_watch_share(lock(p)->watch, p->index, done, total);
     unlock(p);
 }
 
 void study_record_tick(struct study_place *p)
 {
-    progress_draw(lock(p)->progress);
+    struct study_run *run = lock(p);
+
+    look(p);
+    run_watch_tick(run->watch);
     unlock(p);
 }
 
 void study_record_notice(struct study_place *p, const char *words)
 {
-    struct study_run *run = lock(p);
-
-    progress_clear(run->progress);
-    if (run->n_places > 1)
-        fprintf(stderr, "mspeckv run: place %u: %s\n", p->index + 1, words);
-    else
-        fprintf(stderr, "mspeckv run: %s\n", words);
-    unlock(p);
-}
-
-void study_record_idle(struct study_place *p)
-{
-    progress_clear(lock(p)->progress);
+    run_watch_notice(lock(p)->watch, p->index, words);
     unlock(p);
 }

@@ -16,11 +16,10 @@ void study_record_stop(struct study_run *run);
 /* The prompt's ids; token is [prompt->prefill], the caller's. */
 void study_record_tokens(struct study_run *run, const struct prompt *prompt, int32_t *token);
 
-void study_record_phase(struct study_place *p, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/* As run_watch_phase. */
+void study_record_phase(struct study_place *p, enum watch_work work, const struct trial *t);
 void study_record_share(struct study_place *p, uint64_t done, uint64_t total);
 void study_record_tick(struct study_place *p);
 void study_record_notice(struct study_place *p, const char *words);
-void study_record_idle(struct study_place *p); /* it has ended */
 
 #endif

@@ -88,6 +88,7 @@ enum status study_run(struct study_run *run, struct err *err)
             *err = runner[i].err;
         }
     }
+    run_watch_clear(run->watch);
     scheduler_close(run->scheduler);
     run->scheduler = NULL;
     free(runner);

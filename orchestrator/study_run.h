@@ -11,9 +11,9 @@
 #include <pthread.h>
 
 #include "orchestrator/matrix.h"
-#include "orchestrator/progress.h"
 #include "orchestrator/prompt_source.h"
 #include "orchestrator/results.h"
+#include "orchestrator/run_watch.h"
 #include "orchestrator/scheduler.h"
 #include "orchestrator/session.h"
 
@@ -24,7 +24,7 @@ struct study_run {
     const struct matrix *matrix;
     struct prompt_source *source;
     struct results_file *file;
-    struct progress *progress;
+    struct run_watch *watch;
     const bool *done;           /* [matrix->n_trials]: not to be run; NULL: none */
     struct study_place **place; /* [n_places], owned; those not opened are NULL */
     uint32_t n_places;
