@@ -8,10 +8,11 @@
 #include "kernels/kv_format.h"
 #include "tools/bench/attention_bench.h"
 #include "tools/bench/ceilings_bench.h"
+#include "tools/bench/matmul_bench.h"
 #include "tools/bench/memory_bench.h"
 #include "tools/bench/probe_bench.h"
 
-static const char USAGE[] = "attention|ceilings|memory|probe [options]";
+static const char USAGE[] = "attention|ceilings|matmul|memory|probe [options]";
 
 static enum status attention_options(struct attention_bench *bench, int argc, char **argv,
                                      struct err *err)
@@ -77,6 +78,27 @@ static enum status run_memory(int argc, char **argv, bool *is_usage, struct err 
     return st == ST_OK ? memory_bench_run(device, (int)n_threads, err) : st;
 }
 
+static enum status run_matmul(int argc, char **argv, bool *is_usage, struct err *err)
+{
+    struct matmul_bench bench = {.device = "cpu:0", .min_ms = 20};
+    const struct arg_spec spec[] = {
+        {"device", ARG_STRING, &bench.device, NULL, 0, 0, NULL, "D", "which multiplies"},
+        {"in", ARG_INT, &bench.n_in, NULL, 1, 1 << 17, NULL, "N", "inputs; default: many shapes"},
+        {"out", ARG_INT, &bench.n_out, NULL, 1, 1 << 18, NULL, "N", "outputs, with --in"},
+        {"rows", ARG_INT, &bench.n_rows, NULL, 1, 512, NULL, "N", "default: many"},
+        {"min-ms", ARG_INT, &bench.min_ms, NULL, 1, 10000, NULL, "MS", "of products per line"},
+    };
+    const size_t n_specs = sizeof spec / sizeof *spec;
+    enum status st = args_parse(spec, n_specs, argc, argv, NULL, err);
+
+    if (st == ST_CLOSED)
+        args_help(stdout, "mspeckv bench", "matmul [options]", spec, n_specs);
+    if (st == ST_OK && (bench.n_in > 0) != (bench.n_out > 0))
+        st = err_set(err, ST_INVALID, "--in and --out belong together");
+    *is_usage = st != ST_OK;
+    return st == ST_OK ? matmul_bench_run(&bench, err) : st;
+}
+
 static enum status run_ceilings(int argc, char **argv, bool *is_usage, struct err *err)
 {
     const char *device = "cpu:0";
@@ -114,10 +136,8 @@ static const struct {
     const char *name;
     enum status (*run)(int argc, char **argv, bool *is_usage, struct err *err);
 } command[] = {
-    {"attention", run_attention},
-    {"ceilings", run_ceilings},
-    {"memory", run_memory},
-    {"probe", run_probe},
+    {"attention", run_attention}, {"ceilings", run_ceilings}, {"matmul", run_matmul},
+    {"memory", run_memory},       {"probe", run_probe},
 };
 
 int main(int argc, char **argv)
