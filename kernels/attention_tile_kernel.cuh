@@ -91,16 +91,15 @@ TILE_FN void tile_rows_start(tile_rows<D, MT> *rows, const attention_cuda_params
         const float *q = p.q + (there ? attention_at(p, blockIdx.x, first_row + row) : 0);
         float most = 0.0f;
         TILE_UNROLL
-        for (int i = 0; i < D / 64; i++)
-            TILE_UNROLL
-        for (int h = 0; h < 2; h++) {
-            const int d = 16 * (t.warp * (D / 64) + i) + 2 * t.c + 8 * h;
+        for (int i = 0; i < D / 32; i++) { /* half a step: two neighbours of a row */
+            const int d = 16 * (t.warp * (D / 64) + i / 2) + 2 * t.c + 8 * (i % 2);
+            float *to = &rows->q[m][i / 2][4 * (i % 2) + 2 * r];
             float2 x = make_float2(0.0f, 0.0f);
             if (there)
                 x = *reinterpret_cast<const float2 *>(q + d);
-            rows->q[m][i][4 * h + 2 * r] = x.x *= p.scale;
-            rows->q[m][i][4 * h + 2 * r + 1] = x.y *= p.scale;
-            most = fmaxf(most, fmaxf(fabsf(x.x), fabsf(x.y)));
+            to[0] = x.x * p.scale;
+            to[1] = x.y * p.scale;
+            most = fmaxf(most, fmaxf(fabsf(to[0]), fabsf(to[1])));
         }
         most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
         most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));

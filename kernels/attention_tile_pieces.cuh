@@ -117,8 +117,8 @@ template <int D, int F, int SLOTS> TILE_FN void tile_ring_fill(tile_ring<D, F, S
     ring->in = ring->in + 1 == SLOTS ? 0 : ring->in + 1;
 }
 
-/* The next piece, there for all threads until the call after the next but SLOTS - 2. A barrier: what
- * any thread wrote to shared memory before it is seen by all behind it. */
+/* The next piece; it stays until the next call. A barrier of the block: what threads wrote to shared
+ * memory before it is seen behind it. */
 template <int D, int F, int SLOTS> TILE_FN char *tile_ring_take(tile_ring<D, F, SLOTS> *ring)
 {
     char *slot = ring->slots + ring->out * tile_slot_bytes<D, F>();
