@@ -67,7 +67,8 @@ struct manifest run_job_manifest(const struct run_job *job)
                              .n_places = job->run.n_places,
                              .memory_gbps = job->verify.memory_gbps,
                              .link_gbps = job->verify.link_gbps,
-                             .link_simulated = job->verify.link_gbps > 0};
+                             .link_simulated = job->verify.link_gbps > 0,
+                             .device_link_gbps = job->verify.device_link_gbps};
 }
 
 enum status run_job_open_log(struct run_job *job, struct err *err)
@@ -108,6 +109,7 @@ static enum status open_places(struct run_job *job, struct err *err)
     if (st == ST_OK && frozen->is_started) {
         job->verify.memory_gbps = frozen->memory_gbps;
         job->verify.link_gbps = frozen->link_gbps;
+        job->verify.device_link_gbps = frozen->device_link_gbps;
     }
     return st;
 }
@@ -138,6 +140,7 @@ static enum status write_summary(struct run_job *job, struct err *err)
     enum status st;
 
     summary_open(&summary, job->plan.e, job->run.result, job->run.n_results, job->verify.link_gbps);
+    summary->device_link_gbps = job->verify.device_link_gbps;
     summary->random_weights = job->plan.random_target || job->plan.random_draft;
     summary->n_skipped = prompt_source_skipped(job->plan.source);
     tables_print(stdout, summary);
@@ -203,7 +206,8 @@ static enum status run_trials(struct run_job *job, struct err *err)
         return st;
     if (job->watch.mode != WATCH_QUIET)
         run_heading_print(stdout, &heading);
-    job->watch.link_gbps = job->verify.link_gbps;
+    job->watch.link_gbps =
+        job->verify.link_gbps > 0 ? job->verify.link_gbps : job->verify.device_link_gbps;
     job->watch.arena_bytes = job->run.place[0]->store.arena_bytes;
     run_watch_begin(&job->watch, plan->e->name, plan->matrix->n_trials - job->n_done,
                     job->run.n_places);
@@ -227,6 +231,7 @@ static void set_up(struct run_job *job)
     run->result = mem_resize(run->result, (size_t)run->n_results + n_trials, sizeof *run->result);
     job->verify.memory_gbps = job->record.memory_gbps;
     job->verify.link_gbps = job->record.link_gbps;
+    job->verify.device_link_gbps = job->record.device_link_gbps;
 }
 
 enum status run_job_run(struct run_job *job, struct err *err)

@@ -118,6 +118,7 @@ static enum status check_part(struct slurm_gather *g, uint32_t number, bool *is_
         *is_there = st == ST_OK;
         job->verify.memory_gbps = job->record.memory_gbps;
         job->verify.link_gbps = job->record.link_gbps;
+        job->verify.device_link_gbps = job->record.device_link_gbps;
     }
     run_record_release(&part);
     free(folder);
