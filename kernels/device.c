@@ -126,6 +126,11 @@ bool device_can_share(const struct device *dev)
     return dev->backend->can_share(dev);
 }
 
+int device_numa_node(const struct device *dev)
+{
+    return dev->numa_node;
+}
+
 double device_link_gbps(const struct device *dev)
 {
     return dev->link_gbps;

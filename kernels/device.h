@@ -55,6 +55,8 @@ const char *device_describe(const struct device *dev);
 bool device_reads_host(const struct device *dev);
 /* True if device_adopt gives the same memory (cpu), false if it copies (cuda). */
 bool device_shares_host(const struct device *dev);
+/* The NUMA node whose memory is nearest to the device; -1: unknown, or any (cpu). */
+int device_numa_node(const struct device *dev);
 /* Simulated link rate, 0 if there is none. Tables say so wherever it counts. */
 double device_link_gbps(const struct device *dev);
 

@@ -63,6 +63,7 @@ struct device {
     const struct device_ops *ops;
     char describe[DEVICE_DESCRIBE_BYTES];
     double link_gbps;
+    int numa_node;
     struct device_block *block; /* owned */
     size_t n_blocks, cap_blocks;
     size_t used[DEVICE_USE_COUNT];

@@ -372,6 +372,7 @@ enum status device_cpu_open(struct device **out, int number, const struct device
     cpu->base.backend = &cpu_backend;
     cpu->base.ops = &device_cpu_ops;
     cpu->base.link_gbps = opt->link_gbps;
+    cpu->base.numa_node = -1;
     cpu->n_threads = opt->n_threads > 0 ? opt->n_threads : allowed_cpus();
     cpu->avx2 = !opt->portable && has_avx2();
     cpu->scratch = mem_array((size_t)cpu->n_threads + 1, sizeof *cpu->scratch);

@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,29 @@ static enum status check_driver(int number, struct err *err)
     return ST_OK;
 }
 
+/* What the kernel says of the bus that the GPU hangs on; -1: nothing. */
+static int numa_node_of(int number)
+{
+    char address[32], path[96];
+    int node = -1;
+    FILE *f;
+
+    if (cudaDeviceGetPCIBusId(address, sizeof address, number) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return -1;
+    }
+    for (char *c = address; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c); /* as sysfs writes it */
+    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/numa_node", address);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return -1;
+    if (fscanf(f, "%d", &node) != 1 || node < 0)
+        node = -1;
+    fclose(f);
+    return node;
+}
+
 static enum status read_limits(struct device_cuda *cuda, struct err *err)
 {
     struct cudaDeviceProp p;
@@ -130,6 +154,7 @@ static enum status read_limits(struct device_cuda *cuda, struct err *err)
                                                .l2_bytes = (size_t)p.l2CacheSize,
                                                .memory_bytes = p.totalGlobalMem};
     memcpy(cuda->uuid, &p.uuid, sizeof cuda->uuid);
+    cuda->base.numa_node = numa_node_of(cuda->number);
     snprintf(cuda->base.describe, sizeof cuda->base.describe, "cuda:%d (%.80s)", cuda->number,
              p.name);
     if (cuda->limits.cc < LEAST_CC)

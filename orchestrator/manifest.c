@@ -72,15 +72,18 @@ static json_t *granted_object(const struct study_place *p)
 {
     const struct msg_welcome *store = &p->store;
     bool is_bound = store->numa_node != UINT32_MAX;
+    bool has_node = p->verify.device_node != UINT32_MAX;
     char cpus[CPU_LIST_TEXT];
     cpu_list_text(&p->cpus, cpus);
     return json_pack(
-        "{s:o, s:s, s:I, s:I, s:o, s:o, s:o}", "device", text_or_null(p->verify.device), "cpus",
-        cpus, "arena_bytes", (json_int_t)store->arena_bytes, "huge_page_bytes",
+        "{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "device", text_or_null(p->verify.device),
+        "cpus", cpus, "arena_bytes", (json_int_t)store->arena_bytes, "huge_page_bytes",
         (json_int_t)store->huge_page_bytes, "numa_node",
         is_bound ? json_integer(store->numa_node) : json_null(), "numa_local_share",
         number_or_null(store->numa_local_share, store->numa_local_share >= 0), "memory_gbps",
-        number_or_null(p->verify.memory_gbps, p->verify.memory_gbps > 0));
+        number_or_null(p->verify.memory_gbps, p->verify.memory_gbps > 0), "device_node",
+        has_node ? json_integer(p->verify.device_node) : json_null(), "device_link_gbps",
+        number_or_null(p->verify.device_link_gbps, p->verify.device_link_gbps > 0));
 }
 
 static json_t *granted_list(const struct manifest *m)

@@ -114,6 +114,7 @@ static void print_effective(FILE *to, const struct matrix *m)
 static void print_place(FILE *to, const struct run_heading *h, uint32_t i)
 {
     const struct place *place = &h->e->place[i % h->e->n_places];
+    uint32_t node = h->run->place[i]->verify.device_node;
     char cpus[CPU_LIST_TEXT];
 
     fprintf(to, "%s", h->run->place[i]->verify.device);
@@ -127,6 +128,10 @@ static void print_place(FILE *to, const struct run_heading *h, uint32_t i)
         fprintf(to, ", NUMA node %d\n", place->numa_node);
     else
         fprintf(to, ", NUMA node not bound\n");
+    /* Pages on the far node reach the GPU through the link between the nodes. */
+    if (node != UINT32_MAX && (place->numa_node < 0 || (uint32_t)place->numa_node != node))
+        fprintf(to, "note       the GPU is attached to NUMA node %u; numa: %u would be right\n",
+                node, node);
 }
 
 static void print_places(FILE *to, const struct run_heading *h)

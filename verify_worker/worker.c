@@ -80,6 +80,7 @@ static enum status send_ready(struct worker *w, double load_s, struct err *err)
 {
     const struct model_config *cfg = model_config(w->model);
     struct msg msg = {.verb = MSG_READY};
+    int node = device_numa_node(w->dev);
 
     msg.ready = (struct msg_ready){.weight_bytes = model_weight_bytes(w->model),
                                    .n_layers = cfg->n_layers,
@@ -90,7 +91,7 @@ static enum status send_ready(struct worker *w, double load_s, struct err *err)
                                    .link_gbps = device_link_gbps(w->dev),
                                    .load_s = load_s,
                                    .device_link_gbps = w->device_link_gbps,
-                                   .device_node = UINT32_MAX};
+                                   .device_node = node >= 0 ? (uint32_t)node : UINT32_MAX};
     snprintf(msg.ready.name, sizeof msg.ready.name, "verify");
     snprintf(msg.ready.device, sizeof msg.ready.device, "%s", device_describe(w->dev));
     return chan_send(w->control, NULL, &msg, err);

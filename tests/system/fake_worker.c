@@ -165,6 +165,7 @@ static enum status say_ready(struct err *err)
     snprintf(msg.ready.name, sizeof msg.ready.name, "%s", fake.name);
     snprintf(msg.ready.device, sizeof msg.ready.device, "%s (fake)", fake.device);
     msg.ready.memory_gbps = strcmp(fake.name, "verify") == 0 ? 10 : 0;
+    msg.ready.device_node = UINT32_MAX;
     return chan_send(fake.control, NULL, &msg, err);
 }
 
