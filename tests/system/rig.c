@@ -5,30 +5,28 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BIN TEST_BUILD_DIR "/bin/"
-
+/* argv[0] is the program's name. */
 static enum status spawn(struct rig *rig, struct proc *out, const char *name, const char **argv,
                          struct err *err)
 {
-    char log[128];
+    char log[128], program[512];
 
     snprintf(log, sizeof log, "%s/%s.log", rig->log_dir, name);
+    snprintf(program, sizeof program, TEST_BUILD_DIR "%s/bin/%s",
+             rig->tree != NULL ? rig->tree : "", argv[0]);
+    argv[0] = program;
     return proc_spawn(out, name, (char *const *)(uintptr_t)argv, log, err);
 }
 
 static enum status spawn_draft(struct rig *rig, const struct rig_options *o, struct err *err)
 {
     const char *threads = o->threads != NULL ? o->threads : "1";
-    const char *draft[] = {BIN "mspeckv-draft",
-                           "--run-dir",
-                           rundir_path(rig->dir),
-                           "--draft",
-                           o->draft,
-                           "--threads",
-                           threads,
-                           o->no_middle ? NULL : "--target",
-                           o->target,
-                           NULL};
+    const char *device = o->device != NULL ? o->device : "cpu:0";
+    const char *draft[] = {"mspeckv-draft",   "--run-dir", rundir_path(rig->dir),
+                           "--draft",         o->draft,    "--threads",
+                           threads,           "--device",  device,
+                           "--verify-device", device,      o->no_middle ? NULL : "--target",
+                           o->target,         NULL};
 
     return spawn(rig, &rig->draft, "draft", draft, err);
 }
@@ -37,13 +35,13 @@ static enum status spawn_all(struct rig *rig, const struct rig_options *o, struc
 {
     const char *dir = rundir_path(rig->dir);
     const char *threads = o->threads != NULL ? o->threads : "1";
-    const char *store[] = {BIN "mspeckv-kvstore",
+    const char *store[] = {"mspeckv-kvstore",
                            "--run-dir",
                            dir,
                            "--arena-bytes",
                            o->arena_bytes != NULL ? o->arena_bytes : "268435456",
                            NULL};
-    const char *verify[24] = {BIN "mspeckv-verify",
+    const char *verify[24] = {"mspeckv-verify",
                               "--run-dir",
                               dir,
                               "--target",
@@ -53,8 +51,10 @@ static enum status spawn_all(struct rig *rig, const struct rig_options *o, struc
                               "--retrieval-tokens",
                               o->retrieval_tokens != NULL ? o->retrieval_tokens : "4096",
                               "--kv-base",
-                              o->kv_base != NULL ? o->kv_base : "f16"};
-    int n = 11;
+                              o->kv_base != NULL ? o->kv_base : "f16",
+                              "--device",
+                              o->device != NULL ? o->device : "cpu:0"};
+    int n = 13;
     enum status st;
 
     if (o->link_gbps != NULL) {
@@ -136,6 +136,7 @@ enum status rig_open(struct rig *rig, const struct rig_options *opt, struct err 
     enum status st;
 
     memset(rig, 0, sizeof *rig);
+    rig->tree = opt->tree;
     snprintf(rig->log_dir, sizeof rig->log_dir, "/tmp/test-rig-XXXXXX");
     if (mkdtemp(rig->log_dir) == NULL)
         return err_set(err, ST_IO, "mkdtemp");

@@ -19,6 +19,8 @@ struct rig_options {
     const char *retrieval_tokens;
     const char *arena_bytes; /* NULL: 256 MiB */
     bool no_middle;          /* the draft is not given the target */
+    const char *device;      /* of both workers; NULL: cpu:0 */
+    const char *tree;        /* where bin/ is, below the build folder: "/shim"; NULL: there */
 };
 
 struct rig {
@@ -28,6 +30,7 @@ struct rig {
     struct msg_ready verify_ready;
     uint64_t n_requests;
     char log_dir[64];
+    const char *tree;
 };
 
 enum status rig_open(struct rig *rig, const struct rig_options *opt, struct err *err);
