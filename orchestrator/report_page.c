@@ -10,7 +10,8 @@
 #include "orchestrator/report_plots.h"
 #include "orchestrator/report_table.h"
 
-/* gnuplot draws text and axes in black: on a dark page they take its ink. */
+/* gnuplot draws text and axes in black: on a dark page they take its ink. Narrower than 32rem
+ * a figure's words cannot be read: on a phone it is moved sideways, as a table is. */
 static const char style[] =
     ":root{color-scheme:light dark;--ink:#1a1d21;--paper:#fff;--line:#c9ced6;--soft:#f2f4f7;"
     "--warn:#8a4b00}\n"
@@ -25,8 +26,9 @@ static const char style[] =
     "th,td{padding:.25rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid "
     "var(--line)}th:first-child,:is(td,th):nth-child(2){text-align:left}thead "
     "th{background:var(--soft)}\n"
-    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,30rem),1fr));"
-    "gap:1rem}figure{margin:0}figure svg{width:100%;height:auto}\n"
+    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,32rem),1fr));"
+    "gap:1rem}figure{margin:0;overflow-x:auto}figure svg{width:100%;min-width:32rem;height:auto}"
+    "\n"
     "figure svg [color=black]{color:var(--ink)}figure svg [fill=black]{fill:var(--ink)}"
     "figure svg [stroke=black]{stroke:var(--ink)}\n"
     "pre{white-space:pre-wrap;background:var(--soft);padding:.7rem;font-size:.85rem}\n"

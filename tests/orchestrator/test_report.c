@@ -2,76 +2,9 @@
  * The page and the figures of the sample's results: everything stands in them
  * once, marked, and as words.
  */
-#include "tests/orchestrator/sample.h"
-
-#include <ftw.h>
-#include <unistd.h>
+#include "tests/orchestrator/report_fixture.h"
 
 #include "orchestrator/html.h"
-#include "orchestrator/report_page.h"
-#include "orchestrator/report_plots.h"
-
-struct fixture {
-    struct experiment *e;
-    struct matrix *m;
-    struct results r;
-    struct summary *s;
-    struct report_charts charts[2];
-    struct report_run run;
-    char dir[64];
-};
-
-static void set_up(struct fixture *f)
-{
-    f->e = sample_parse(sample_text);
-    f->m = sample_matrix(f->e, 8);
-    f->r = sample_results(f->e, f->m);
-    f->r.result[3].ok = false;
-    snprintf(f->r.result[3].reason, sizeof f->r.result[3].reason, "<script>alert('&')</script>");
-    snprintf(f->e->study[0].title, sizeof f->e->study[0].title, "A \"<b>\" 'title' `id`");
-    summary_open(&f->s, f->e, f->r.result, f->r.n, 0.25);
-    f->s->random_weights = true;
-    for (uint32_t i = 0; i < 2; i++)
-        report_charts_init(&f->charts[i], f->s, &f->r, i);
-    f->run = (struct report_run){"runs/<x>", f->s, &f->r, "cpu & more", f->charts};
-    snprintf(f->dir, sizeof f->dir, "/tmp/mspeckv-report-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    return remove(path);
-}
-
-static void tear_down(struct fixture *f)
-{
-    nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    for (uint32_t i = 0; i < 2; i++)
-        report_charts_release(&f->charts[i]);
-    summary_close(f->s);
-    results_release(&f->r);
-    matrix_close(f->m);
-    experiment_free(f->e);
-}
-
-static void draw(struct fixture *f)
-{
-    struct err err = {{0}};
-
-    if (report_plots_draw(&f->run, f->dir, &err) != ST_OK)
-        fail_msg("%s", err.text);
-}
-
-static char *page(struct fixture *f)
-{
-    char *text = NULL;
-    size_t n = 0;
-    FILE *to = open_memstream(&text, &n);
-
-    report_page_write(to, &f->run, f->dir);
-    fclose(to);
-    return text;
-}
 
 static uint32_t count(const char *text, const char *words)
 {
@@ -97,12 +30,12 @@ static void words_stay_words(void **state)
 
 static void the_page_has_every_cell_trial_and_figure(void **state)
 {
-    struct fixture f;
+    struct report_fixture f;
     char *text;
 
-    set_up(&f);
-    draw(&f);
-    text = page(&f);
+    report_set_up(&f);
+    report_draw(&f);
+    text = report_text(&f);
     /* a1: 2 points of 4 methods, a2: 2 of 2; trials serve one or both studies */
     assert_int_equal(count(text, "<tbody>"), 4);
     uint32_t uses = 0;
@@ -113,17 +46,17 @@ static void the_page_has_every_cell_trial_and_figure(void **state)
                                                                         position in the sample */
     assert_int_equal(count(text, "<svg"), count(text, "<figure"));
     free(text);
-    tear_down(&f);
+    report_tear_down(&f);
 }
 
 static void nothing_from_outside_becomes_markup(void **state)
 {
-    struct fixture f;
+    struct report_fixture f;
     char *text;
 
-    set_up(&f);
-    draw(&f);
-    text = page(&f);
+    report_set_up(&f);
+    report_draw(&f);
+    text = report_text(&f);
     assert_null(strstr(text, "<script"));
     assert_null(strstr(text, "<b>"));
     assert_null(strstr(text, "<i>"));
@@ -134,29 +67,29 @@ static void nothing_from_outside_becomes_markup(void **state)
     assert_null(strstr(text, "<link"));
     assert_null(strstr(text, "@import"));
     free(text);
-    tear_down(&f);
+    report_tear_down(&f);
 }
 
 static void every_figure_says_its_trials_link_and_marks(void **state)
 {
-    struct fixture f;
+    struct report_fixture f;
 
-    set_up(&f);
+    report_set_up(&f);
     for (uint32_t k = 0; k < 2 * REPORT_CHARTS; k++) {
         const struct chart *c = &f.charts[k / REPORT_CHARTS].chart[k % REPORT_CHARTS];
         assert_non_null(strstr(c->note, "2 documents; seeds 1, 2"));
         assert_non_null(strstr(c->note, "simulated link 0.25 GB/s"));
         assert_non_null(strstr(c->note, "random weights"));
     }
-    tear_down(&f);
+    report_tear_down(&f);
 }
 
 static void every_trial_that_ended_well_is_a_point(void **state)
 {
-    struct fixture f;
+    struct report_fixture f;
     uint32_t n_dots = 0, n_good = 0;
 
-    set_up(&f);
+    report_set_up(&f);
     const struct chart *c = &f.charts[0].chart[REPORT_THROUGHPUT];
     for (uint32_t s = 0; s < c->n_series; s++)
         n_dots += c->series[s].n_dots;
@@ -165,32 +98,32 @@ static void every_trial_that_ended_well_is_a_point(void **state)
             n_good += f.r.result[i].use[u].study == 0;
     assert_true(n_good > 0);
     assert_int_equal(n_dots, n_good);
-    tear_down(&f);
+    report_tear_down(&f);
 }
 
 static void gnuplot_that_fails_is_quoted(void **state)
 {
-    struct fixture f;
+    struct report_fixture f;
     struct err err = {{0}};
 
-    set_up(&f);
+    report_set_up(&f);
     snprintf(f.charts[0].chart[0].stem, 64, "a b"); /* gnuplot refuses it as a name */
     assert_int_equal(report_plots_draw(&f.run, f.dir, &err), ST_IO);
     assert_non_null(strstr(err.text, "gnuplot failed: "));
     assert_non_null(strstr(err.text, "plots/gnuplot.log"));
-    tear_down(&f);
+    report_tear_down(&f);
 }
 
 static void runs_stand_side_by_side_with_ratios(void **state)
 {
-    struct fixture a, b;
+    struct report_fixture a, b;
     struct report_run run[2];
     char *text = NULL;
     size_t n = 0;
     FILE *to = open_memstream(&text, &n);
 
-    set_up(&a);
-    set_up(&b);
+    report_set_up(&a);
+    report_set_up(&b);
     for (uint32_t i = 0; i < b.r.n; i++)
         b.r.result[i].meas.decode_s *= 2;
     summary_close(b.s);
@@ -202,8 +135,8 @@ static void runs_stand_side_by_side_with_ratios(void **state)
     fclose(to);
     assert_int_equal(count(text, "<td>0.500</td>"), 2 * 4 + 2 * 2);
     free(text);
-    tear_down(&a);
-    tear_down(&b);
+    report_tear_down(&a);
+    report_tear_down(&b);
 }
 
 int main(void)
