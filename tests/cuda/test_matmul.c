@@ -169,12 +169,13 @@ static void activations_of_any_size_keep_their_precision(void **state)
 /* Rows in groups of any size and place, against all of them at once. */
 static void check_company(struct problem is)
 {
-    static const int counts[] = {1, 2, 5, 8, 9, 16, 17, 24, 25, 33, 41};
+    static const int counts[] = {1, 2, 9, 17, 33, 41, 5, 8, 16, 24, 25};
+    const size_t n_counts = is_shim ? 6 : sizeof counts / sizeof *counts;
     struct product p;
 
     product_open(&p, dev, &is);
     float *want = product_run(&p);
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+    for (size_t c = 0; c < n_counts; c++) {
         int from = (int)(c * 3) % (is.n_rows - counts[c] + 1);
         size_t at = (size_t)from * (size_t)is.n_out, n = (size_t)counts[c] * (size_t)is.n_out;
 
@@ -197,7 +198,7 @@ static void rows_have_the_same_bits_in_any_company(void **state)
     check_company((struct problem){64, 68, 5, WEIGHT_F32, 0, true, true});
     check_company((struct problem){64, 35, 5, WEIGHT_BF16, 1, false, false});
     check_company((struct problem){42, 768, 200, WEIGHT_F16, 0, false, false});
-    check_company((struct problem){42, 2048, 130, WEIGHT_BF16, 0, false, false});
+    check_company((struct problem){42, 1984, 130, WEIGHT_BF16, 0, false, false});
     if (!is_shim) {
         check_company((struct problem){64, 4096, 4096, WEIGHT_BF16, 0, false, false});
         check_company((struct problem){64, 4096, 1024, WEIGHT_F16, 0, false, true});
