@@ -57,7 +57,8 @@ static __device__ __forceinline__ uint64_t fixed(const struct density_row_params
 struct density_shared {
     uint64_t reduce[REDUCE_SHARED];
     uint32_t key[CANDIDATES];
-    uint32_t n_keys; /* may be more than there is room for */
+    uint32_t n_keys;    /* may be more than there is room for */
+    uint32_t not_least; /* ~ of the smallest of all of them */
 };
 
 /* The row's largest logit in order keys (high word) with the lowest id that has
@@ -96,7 +97,7 @@ static __device__ void collect(const struct density_row_params &p, const float *
                                float highest, float least, struct density_shared *shared)
 {
     if (threadIdx.x == 0)
-        shared->n_keys = 0;
+        shared->n_keys = shared->not_least = 0;
     __syncthreads();
 #pragma unroll 4
     for (uint32_t i = threadIdx.x; i < p.n_vocab; i += THREADS) {
@@ -105,6 +106,7 @@ static __device__ void collect(const struct density_row_params &p, const float *
         if (mass_of(p, x, highest) < least)
             continue;
         const uint32_t at = atomicAdd(&shared->n_keys, 1u);
+        atomicMax(&shared->not_least, ~order_key(x));
         if (at < CANDIDATES)
             shared->key[at] = order_key(x);
     }
@@ -151,12 +153,11 @@ static __device__ struct density_cut find_cut(const struct density_row_params &p
                                               uint64_t total, struct density_shared *shared)
 {
     const uint64_t target = (uint64_t)ceil(p.top_p * (double)total);
-    const uint32_t least_key = order_key(-INFINITY);
     uint64_t above = 0; /* mass of key >= hi, below target; key >= lo reaches it */
-    uint32_t lo = least_key, hi = best + 1;
     struct density_cut cut;
 
     collect(p, logits, highest, p.least * ((float)total / p.one), shared);
+    uint32_t lo = ~shared->not_least, hi = best + 1;
     while (hi - lo > 1) {
         const uint32_t mid = lo + (hi - lo) / 2;
         const uint64_t mass = mass_from(p, logits, highest, mid, shared);

@@ -78,20 +78,11 @@ static __device__ __forceinline__ float reduce_block_max(float x, float *shared)
     return x;
 }
 
-/* The word of the lane whose number differs in the bits of `mask`. */
-static __device__ __forceinline__ uint64_t reduce_swap_u64(uint64_t x, int mask)
-{
-    uint32_t lo = __shfl_xor_sync(WARP_ALL, (uint32_t)x, mask);
-    uint32_t hi = __shfl_xor_sync(WARP_ALL, (uint32_t)(x >> 32), mask);
-
-    return (uint64_t)hi << 32 | lo;
-}
-
 static __device__ __forceinline__ uint64_t reduce_warp_sum_u64(uint64_t x)
 {
 #pragma unroll
     for (int d = WARP_LANES / 2; d > 0; d /= 2)
-        x += reduce_swap_u64(x, d);
+        x += __shfl_xor_sync(WARP_ALL, (unsigned long long)x, d);
     return x;
 }
 
@@ -99,7 +90,7 @@ static __device__ __forceinline__ uint64_t reduce_warp_max_u64(uint64_t x)
 {
 #pragma unroll
     for (int d = WARP_LANES / 2; d > 0; d /= 2) {
-        uint64_t other = reduce_swap_u64(x, d);
+        uint64_t other = __shfl_xor_sync(WARP_ALL, (unsigned long long)x, d);
         x = x > other ? x : other;
     }
     return x;

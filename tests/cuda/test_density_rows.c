@@ -84,16 +84,17 @@ static void check_law(const float *logits, uint32_t n, struct density_params law
 
 static void laws_are_those_of_the_host(void **state)
 {
-    static const uint32_t sizes[] = {1, 2, 7, 1023, 1025, 5000};
+    static const uint32_t sizes[] = {1, 7, 1025, 5000};
     static const double tops[] = {1e-9, 0.5, 0.9, 0.999, 1};
 
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int kind = 0; kind < 4; kind++) {
             float *logits = malloc(sizes[s] * sizeof *logits);
             fill_logits(logits, sizes[s], kind, sizes[s] + (uint32_t)kind);
-            for (size_t t = s % 2; t < sizeof tops / sizeof *tops; t += 2)
-                check_law(logits, sizes[s], (struct density_params){t % 4 ? 0.6 : 1.3, tops[t]});
-            check_law(logits, sizes[s], (struct density_params){0, 0.9});
+            for (size_t t = (s + (size_t)kind) % 3; t < sizeof tops / sizeof *tops; t += 3)
+                check_law(logits, sizes[s], (struct density_params){t % 2 ? 0.6 : 1.3, tops[t]});
+            if (kind == 3)
+                check_law(logits, sizes[s], (struct density_params){0, 0.9});
             free(logits);
         }
 }
@@ -105,7 +106,7 @@ static void large_vocabularies_take_either_way(void **state)
         uint32_t n;
         int kind;
         double top_p;
-    } cases[] = {{32000, 1, 0.9}, {32000, 2, 0.9}, {152064, 0, 0.9}, {152064, 1, 0.95}};
+    } cases[] = {{32000, 1, 0.9}, {8000, 2, 0.9}, {152064, 0, 0.9}};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         float *logits = malloc(cases[i].n * sizeof *logits);
