@@ -129,9 +129,9 @@ static void put_trial(struct run_watch *w, uint32_t place, const struct result *
                      json_pack("{s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:i, s:i, s:i}", "place",
                                (int)place + 1, "trial", (int)r->trial, "method",
                                method_name(r->method), "status", r->ok ? "ok" : "failed", "reason",
-                               r->reason, "tok_per_s", number(result_tok_per_s(r)), "accepted",
-                               number(result_accepted(r)), "done", (int)w->n_done, "failed",
-                               (int)w->n_failed, "trials", (int)w->n_trials));
+                               words_or_null(r->reason), "tok_per_s", number(result_tok_per_s(r)),
+                               "accepted", number(result_accepted(r)), "done", (int)w->n_done,
+                               "failed", (int)w->n_failed, "trials", (int)w->n_trials));
 }
 
 /* ---- what the places report ---- */
