@@ -37,4 +37,24 @@ set_target_properties(mspeckv_cuda PROPERTIES
     POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden
     BUILD_RPATH "$ORIGIN;/usr/local/cuda/lib64" INSTALL_RPATH "$ORIGIN;/usr/local/cuda/lib64")
 # The static runtime's names must not meet those of another copy in the process.
-target_link_options(mspeckv_cuda PRIVATE -Wl,--exclude-libs,ALL)
+target_link_options(mspeckv_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined)
+
+# Every tests/cuda/test_X.c is a program bin/cuda_test_X and a test cuda.X, which
+# skips where no GPU is. Call it once the layers are there.
+function(add_cuda_tests)
+    file(GLOB sources CONFIGURE_DEPENDS tests/cuda/test_*.c)
+    foreach(src ${sources})
+        get_filename_component(base ${src} NAME_WE)
+        string(REPLACE "test_" "" short ${base})
+        set(target cuda_${base})
+        add_program(${target} ${src} kernels common PkgConfig::CMOCKA m)
+        target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+        target_compile_definitions(${target} PRIVATE TEST_DATA_DIR="${MSPECKV_DATA_DIR}")
+        add_dependencies(${target} mspeckv_cuda)
+        add_test(NAME cuda.${short} COMMAND ${target})
+        set_tests_properties(cuda.${short} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300
+                             LABELS cuda RUN_SERIAL ON)
+        list(APPEND MSPECKV_CUDA_TESTS ${target})
+    endforeach()
+    set(MSPECKV_CUDA_TESTS ${MSPECKV_CUDA_TESTS} PARENT_SCOPE)
+endfunction()

@@ -6,8 +6,8 @@
 
 #define ARG_ALIGN     ((size_t)16)
 #define RING_ALIGN    ((size_t)256)
-#define SLAB_BYTES    ((size_t)2 << 20)
-#define RING_SLABS    ((size_t)4)
+#define SLAB_BYTES    ((size_t)256 << 10) /* at first: a segment over 128K tokens has less */
+#define RING_SLABS    ((size_t)16)
 #define SCRATCH_BYTES ((size_t)32 << 20) /* the least: it grows by doubling */
 #define PARAMS_MAX    ((size_t)4096)     /* CUDA's limit on a kernel's parameters */
 /* Without an attribute a block may have this much shared memory (CUDA C++

@@ -13,6 +13,16 @@ static void pattern(unsigned char *p, uint32_t seed)
         p[i] = (unsigned char)data_next(&seed);
 }
 
+/* A block of exactly n bytes: its size is the share's. */
+static void *put(const void *host, size_t n)
+{
+    void *p = NULL;
+
+    assert_ok(device_alloc(dev, DEVICE_SCRATCH, n, &p, err));
+    assert_ok(device_upload(dev, p, host, n, err));
+    return p;
+}
+
 static void to_hex(char *hex, const struct device_share *share)
 {
     for (int i = 0; i < SHARE_BYTES; i++)
@@ -98,7 +108,7 @@ static void another_process_reads_and_writes_a_shared_block(void **state)
     void *p;
 
     pattern(host, 1);
-    p = device_data_copy(dev, host, N_BYTES);
+    p = put(host, N_BYTES);
     assert_ok(device_sync(dev, err));
     assert_ok(device_export(dev, p, &share, err));
     run_the_other_process(&share, "exit status 0");
@@ -119,9 +129,9 @@ static void every_share_names_its_own_block(void **state)
     void *small[4], *p;
 
     for (int i = 0; i < 4; i++)
-        small[i] = device_data_copy(dev, "small", 6);
+        small[i] = put("small", 6);
     pattern(host, 1);
-    p = device_data_copy(dev, host, N_BYTES);
+    p = put(host, N_BYTES);
     assert_ok(device_export(dev, p, &share, err));
     run_the_other_process(&share, "exit status 0");
     device_free(dev, p);
@@ -132,12 +142,15 @@ static void every_share_names_its_own_block(void **state)
 
 static void a_share_of_memory_given_back_is_stale(void **state)
 {
-    unsigned char *host = malloc(N_BYTES);
+    unsigned char *host;
     struct device_share share;
     void *p;
 
+    if (strstr(device_describe(dev), "shim") != NULL)
+        skip(); /* it keeps all device memory in one file */
+    host = malloc(N_BYTES);
     pattern(host, 1);
-    p = device_data_copy(dev, host, N_BYTES);
+    p = put(host, N_BYTES);
     assert_ok(device_export(dev, p, &share, err));
     device_free(dev, p);
     assert_ok(device_sync(dev, err));
@@ -148,7 +161,7 @@ static void a_share_of_memory_given_back_is_stale(void **state)
 static void a_process_that_opens_its_own_share_gets_its_own_memory(void **state)
 {
     struct device_share share;
-    void *p = device_data_copy(dev, "own", 4), *again;
+    void *p = put("own", 4), *again;
 
     assert_ok(device_export(dev, p, &share, err));
     assert_ok(device_import(dev, DEVICE_KV_RETRIEVAL, &share, &again, err));
@@ -161,7 +174,7 @@ static void a_process_that_opens_its_own_share_gets_its_own_memory(void **state)
 static void bytes_that_are_no_share_are_refused(void **state)
 {
     struct device_share share = {{0}}, good;
-    void *p = device_data_copy(dev, "good", 5), *out = NULL;
+    void *p = put("good", 5), *out = NULL;
     struct err err = {{0}};
 
     assert_int_equal(device_import(dev, DEVICE_WEIGHTS, &share, &out, &err), ST_CORRUPT);

@@ -31,7 +31,7 @@ def functions(lines):
 
 def main():
     wrong = []
-    listed = subprocess.run(["git", "ls-files", "*.c", "*.h", "*.cu", "*.py", "*.sh"], cwd=ROOT,
+    listed = subprocess.run(["git", "ls-files", "*.c", "*.h", "*.cu", "*.cuh", "*.py", "*.sh"], cwd=ROOT,
                             capture_output=True, text=True, check=True).stdout.split()
     for name in listed:
         path = ROOT / name

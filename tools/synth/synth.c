@@ -1,23 +1,27 @@
 #include "tools/synth/synth.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/proc.h"
 #include "common/whole_file.h"
 #include "tools/synth/checkpoint_json.h"
 #include "tools/synth/out_dir.h"
 #include "tools/synth/shard_file.h"
 #include "tools/synth/tokenizer_copy.h"
 
-#define DEMO_TOKENIZER MSPECKV_SOURCE_DIR "/experiments/demo/target/tokenizer.json"
+#define DEMO_TOKENIZER "experiments/demo/target/tokenizer.json"
 
 /* Twice the largest tokenizer in use, and the block that a file's end may waste. */
 enum { ROOM_FOR_THE_REST = 64 << 20, MAX_SHARDS = 1024 };
 
 struct synth {
     const struct synth_args *args;
+    char *demo_tokenizer; /* owned; NULL where one was given */
     struct tensor_list list;
     struct tokenizer_copy tokenizer;
     struct out_dir dir;
@@ -75,12 +79,31 @@ static enum status write_small(struct synth *s, struct err *err)
     return st;
 }
 
+/* The demo target's tokenizer: in an installation, or where the build was
+ * configured. Owned by the caller. */
+static char *find_tokenizer(void)
+{
+    char dir[PATH_MAX], *path;
+
+    if (proc_self_dir(dir, sizeof dir, NULL) == ST_OK) {
+        path = mem_printf("%s/../share/mspeckv/" DEMO_TOKENIZER, dir);
+        if (access(path, R_OK) == 0)
+            return path;
+        free(path);
+    }
+    return mem_strdup(MSPECKV_SOURCE_DIR "/" DEMO_TOKENIZER);
+}
+
 static enum status plan(struct synth *s, struct err *err)
 {
     const struct synth_args *args = s->args;
-    const char *tokenizer = args->tokenizer != NULL ? args->tokenizer : DEMO_TOKENIZER;
-    enum status st = tokenizer_copy_check(&s->tokenizer, tokenizer, args->arch->n_vocab, err);
+    enum status st;
 
+    if (args->tokenizer == NULL)
+        s->demo_tokenizer = find_tokenizer();
+    st = tokenizer_copy_check(&s->tokenizer,
+                              s->demo_tokenizer != NULL ? s->demo_tokenizer : args->tokenizer,
+                              args->arch->n_vocab, err);
     if (st != ST_OK)
         return st;
     tensor_list_make(&s->list, args->arch, weight_dtype_bytes(args->dtype), args->shard_bytes);
@@ -129,5 +152,6 @@ enum status synth_run(const struct synth_args *args, struct synth_report *report
     pool_close(s.pool);
     out_dir_release(&s.dir);
     tensor_list_release(&s.list);
+    free(s.demo_tokenizer);
     return st;
 }
