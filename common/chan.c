@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/trace_message.h"
 
 /* A queue this long means a peer that no longer reads. */
 enum { HIGH_WATER = 1024, SEND_TIMEOUT_MS = 1000, LINGER_MS = 1000, RECONNECT_MS = 10 };
@@ -22,6 +23,7 @@ struct chan {
     void *socket;
     bool bound;
     char path[SOCKET_PATH_SIZE];
+    char name[CHAN_MAX_NAME]; /* of a client; else empty */
     struct chan_counts counts;
 };
 
@@ -113,6 +115,8 @@ enum status chan_open(struct chan **out, enum chan_role role, const char *path, 
     chan = mem_zalloc(sizeof *chan);
     chan->role = role;
     snprintf(chan->path, sizeof chan->path, "%s", path);
+    if (role == CHAN_CLIENT)
+        snprintf(chan->name, sizeof chan->name, "%s", name);
     st = attach(chan, name, err);
     if (st != ST_OK) {
         chan_close(chan);
@@ -135,6 +139,16 @@ void chan_close(struct chan *chan)
     free(chan);
 }
 
+/* `peer` is a server's; both ends name the client. */
+static void trace(const struct chan *chan, enum trace_kind kind, uint64_t begin_ns,
+                  const char *peer, const struct msg *msg)
+{
+    const struct trace_route route = {chan->path, chan->role == CHAN_SERVER ? peer : chan->name};
+
+    if (begin_ns != 0)
+        trace_message(kind, begin_ns, msg, &route);
+}
+
 /* ---- sending ---- */
 
 /* Sends one frame; a signal does not extend the time allowed. */
@@ -152,6 +166,7 @@ static int send_frame(struct chan *chan, const void *bytes, size_t n_bytes, int 
 enum status chan_send(struct chan *chan, const char *peer, const struct msg *msg, struct err *err)
 {
     const char *to = chan->role == CHAN_SERVER ? peer : chan->path;
+    uint64_t begin_ns = trace_now();
     uint8_t *bytes = NULL;
     size_t n_bytes = 0;
     enum status st;
@@ -169,6 +184,7 @@ enum status chan_send(struct chan *chan, const char *peer, const struct msg *msg
     if (rc >= 0) {
         chan->counts.n_sent++;
         chan->counts.bytes_sent += n_bytes;
+        trace(chan, TRACE_SEND, begin_ns, peer, msg);
         return ST_OK;
     }
     if (errno == EHOSTUNREACH)
@@ -215,6 +231,7 @@ static enum status read_message(struct chan *chan, zmq_msg_t *frame, char peer[C
                                 struct msg *out, struct err *err)
 {
     bool named = true, extra = false, missing = false;
+    uint64_t begin_ns = trace_now();
     enum status st;
 
     peer[0] = '\0';
@@ -228,7 +245,10 @@ static enum status read_message(struct chan *chan, zmq_msg_t *frame, char peer[C
     chan->counts.bytes_received += zmq_msg_size(frame);
     if (!zmq_msg_more(frame) && named && !missing) {
         st = msg_unpack(out, zmq_msg_data(frame), zmq_msg_size(frame), err);
-        return st == ST_OK ? st : err_in(err, st, "from %s", peer[0] != '\0' ? peer : chan->path);
+        if (st != ST_OK)
+            return err_in(err, st, "from %s", peer[0] != '\0' ? peer : chan->path);
+        trace(chan, TRACE_RECEIVE, begin_ns, peer, out);
+        return ST_OK;
     }
     while (zmq_msg_more(frame)) {
         extra = true;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/mem.h"
+#include "common/trace.h"
 
 static enum status run_span(struct model *draft, struct window_cache *cache, const int32_t *token,
                             uint32_t from, uint32_t to, struct err *err)
@@ -45,6 +46,7 @@ enum status prompts_add(struct prompts *set, struct model *draft, struct window_
                         const struct msg_prefill *prompt, struct err *err)
 {
     struct prompt_state made = {prompt->prompt, prompt->n_tokens, NULL};
+    uint64_t span;
     enum status st;
 
     prompts_forget(set, prompt->prompt);
@@ -52,7 +54,9 @@ enum status prompts_add(struct prompts *set, struct model *draft, struct window_
         return err_set(err, ST_NO_SPACE, "%d prompts are held: forget one first", PROMPTS_MAX);
     if (prompt->n_tokens == 0)
         return err_set(err, ST_INVALID, "a prompt needs at least one token");
+    span = trace_begin(TRACE_PREFILL);
     st = run_prompt(draft, cache, prompt, err);
+    trace_end(TRACE_PREFILL, span, prompt->n_tokens, prompt->prompt);
     if (st != ST_OK)
         return err_in(err, st, "draft prefill of %u tokens", prompt->n_tokens);
     made.state = mem_alloc(window_cache_bytes(cache));

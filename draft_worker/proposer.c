@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/trace.h"
 #include "kernels/accept.h"
 #include "kernels/density.h"
 #include "kernels/replay.h"
@@ -144,7 +145,7 @@ static enum status check_law(const char *level, const float *law, uint32_t pos, 
 static enum status draft_token(struct proposer *p, float *q, struct err *err)
 {
     struct level level = {p->args.draft, window_cache_interface(p->args.window), &p->draft_len};
-    uint64_t begin = clock_now_ns();
+    uint64_t begin = clock_now_ns(), span = trace_begin(TRACE_DRAFT_STEP);
     enum status st;
 
     st = run(p, &level, 1, q, err);
@@ -154,6 +155,7 @@ static enum status draft_token(struct proposer *p, float *q, struct err *err)
         *at(p, p->n_known) = accept_own(&p->own_rule, q, p->n_vocab, p->n_known);
         p->n_known++;
     }
+    trace_end(TRACE_DRAFT_STEP, span, p->n_known, 0);
     p->out->draft_ns += clock_now_ns() - begin;
     return st;
 }
@@ -249,14 +251,16 @@ static enum status propose_middle(struct proposer *p, uint32_t n_wanted, struct 
         uint32_t from = p->n_known;
         uint32_t room = end - from;
         uint32_t k = p->begin.gamma_draft < room ? p->begin.gamma_draft : room;
-        uint64_t begin;
+        uint64_t begin, span;
         for (uint32_t i = 0; st == ST_OK && i < k; i++)
             st = draft_token(p, p->q + (size_t)i * p->n_vocab, err);
         begin = clock_now_ns();
+        span = trace_begin(TRACE_MIDDLE_STEP);
         if (st == ST_OK)
             st = run(p, &middle, k + 1, middle_law(p, from), err);
         if (st == ST_OK)
             st = middle_judge(p, from, k, end, err);
+        trace_end(TRACE_MIDDLE_STEP, span, from, k + 1);
         p->out->middle_ns += clock_now_ns() - begin;
         p->out->n_middle_steps++;
         p->out->n_draft_proposed += k;
@@ -267,6 +271,7 @@ static enum status propose_middle(struct proposer *p, uint32_t n_wanted, struct 
 enum status proposer_propose(struct proposer *p, uint32_t n_wanted, struct msg_propose *out,
                              struct err *err)
 {
+    uint64_t span;
     enum status st;
 
     if (n_wanted == 0 || n_wanted > p->begin.gamma)
@@ -281,8 +286,10 @@ enum status proposer_propose(struct proposer *p, uint32_t n_wanted, struct msg_p
                                 .n_tokens = n_wanted,
                                 .densities = p->densities};
     p->out = out;
+    span = trace_begin(TRACE_PROPOSE);
     st = p->args.middle == NULL ? propose_vanilla(p, n_wanted, err)
                                 : propose_middle(p, n_wanted, err);
+    trace_end(TRACE_PROPOSE, span, p->n_accepted, n_wanted);
     if (st == ST_OK)
         memcpy(out->token, at(p, p->n_accepted), n_wanted * sizeof *out->token);
     p->out = NULL;

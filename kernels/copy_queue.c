@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/trace.h"
 
 enum {
     PIECE_BYTES = 256 * 1024,
@@ -65,6 +66,7 @@ static void *copy_main(void *arg)
 
     pthread_setname_np(pthread_self(), "copy-queue");
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
+    trace_thread("link");
     pthread_mutex_lock(&queue->lock);
     for (;;) {
         while (queue->finished == queue->last && !queue->closing)
@@ -72,12 +74,16 @@ static void *copy_main(void *arg)
         if (queue->finished == queue->last)
             break;
         struct copy_job job = queue->job[(queue->finished + 1) % queue->cap];
+        uint64_t span;
 
         pthread_mutex_unlock(&queue->lock);
+        span = trace_begin(TRACE_COPY);
         carry(queue, &job);
+        trace_end(TRACE_COPY, span, job.n, 0);
         pthread_mutex_lock(&queue->lock);
         queue->finished++;
         queue->bytes += job.n;
+        trace_total(TRACE_N_LINK_BYTES, queue->bytes);
         pthread_cond_broadcast(&queue->done);
     }
     pthread_mutex_unlock(&queue->lock);

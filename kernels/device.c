@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/trace.h"
 #include "kernels/device_backend.h"
 
 enum { MAX_NUMBER = 255, MAX_THREADS = 1024 };
@@ -49,6 +50,28 @@ static enum status check_options(const struct device_options *opt, struct err *e
     return ST_OK;
 }
 
+void device_range_push(struct device *dev, const char *name)
+{
+    if (dev->backend->range_push != NULL)
+        dev->backend->range_push(dev, name);
+}
+
+void device_range_pop(struct device *dev)
+{
+    if (dev->backend->range_pop != NULL)
+        dev->backend->range_pop(dev);
+}
+
+static void on_begin(void *self, const char *name)
+{
+    device_range_push(self, name);
+}
+
+static void on_end(void *self)
+{
+    device_range_pop(self);
+}
+
 enum status device_open(struct device **out, const char *name, const struct device_options *opt,
                         struct err *err)
 {
@@ -65,6 +88,8 @@ enum status device_open(struct device **out, const char *name, const struct devi
                      "not a device name; they are cpu:N and cuda:N, such as cpu:0");
     if (st != ST_OK)
         return err_in(err, st, "device %s", name);
+    if ((*out)->backend->range_push != NULL)
+        trace_watch(on_begin, on_end, *out);
     return ST_OK;
 }
 
@@ -100,6 +125,8 @@ void device_close(struct device *dev)
 {
     if (dev == NULL)
         return;
+    if (dev->backend->range_push != NULL)
+        trace_watch(NULL, NULL, NULL);
     /* Copies in flight read and write blocks. */
     dev->backend->quiesce(dev);
     release_leaks(dev);

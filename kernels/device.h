@@ -137,6 +137,12 @@ enum status device_measure_read(struct device *dev, double *out_gbps, struct err
  * the simulated rate, 0 without a link. */
 enum status device_measure_link(struct device *dev, double *out_gbps, struct err *err);
 
+/* A named range of this thread, for a profiler that watches the device (NVTX on
+ * cuda, nothing on cpu); ranges nest. While a trace is on (common/trace.h) its spans
+ * are ranges of the device that was opened last. */
+void device_range_push(struct device *dev, const char *name);
+void device_range_pop(struct device *dev);
+
 const struct device_ops *device_ops(struct device *dev);
 
 #endif

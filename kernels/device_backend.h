@@ -46,6 +46,9 @@ struct device_backend {
     uint64_t (*copy_stall_ns)(const struct device *dev);
     enum status (*measure_read)(struct device *dev, double *out_gbps, struct err *err);
     enum status (*measure_link)(struct device *dev, double *out_gbps, struct err *err);
+    /* NULL: no profiler knows this device. */
+    void (*range_push)(struct device *dev, const char *name);
+    void (*range_pop)(struct device *dev);
 };
 
 /* How a block came, and so how it goes. */

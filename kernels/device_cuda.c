@@ -85,6 +85,8 @@ static const struct device_backend cuda_backend = {
     .copy_stall_ns = device_cuda_queue_stall_ns,
     .measure_read = device_cuda_measure_read,
     .measure_link = device_cuda_measure_link,
+    .range_push = device_cuda_range_push,
+    .range_pop = device_cuda_range_pop,
 };
 
 const struct device_cuda_limits *device_cuda_limits(const struct device *dev)

@@ -195,4 +195,8 @@ void device_cuda_blas_close(struct device_cuda *cuda);
 enum status device_cuda_measure_read(struct device *dev, double *out_gbps, struct err *err);
 enum status device_cuda_measure_link(struct device *dev, double *out_gbps, struct err *err);
 
+/* device_cuda_range.c */
+void device_cuda_range_push(struct device *dev, const char *name);
+void device_cuda_range_pop(struct device *dev);
+
 #endif

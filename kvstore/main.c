@@ -7,13 +7,14 @@
 #include "common/args.h"
 #include "common/log.h"
 #include "common/proc.h"
+#include "common/trace.h"
 #include "kvstore/server.h"
 
 static const char program[] = "mspeckv-kvstore";
 
 struct options {
     struct server_args server;
-    const char *log_path;
+    const char *log_path, *trace_path;
     int log_level;
 };
 
@@ -41,6 +42,8 @@ static enum status options_parse(struct options *opt, int argc, char **argv, str
          "log file; stderr if absent"},
         {"log-level", ARG_CHOICE, &opt->log_level, NULL, 0, 0, "error|warn|info|debug", "LEVEL",
          "error, warn, info or debug"},
+        {"trace", ARG_STRING, &opt->trace_path, NULL, 0, 0, NULL, "FILE",
+         "new file for what it does when"},
     };
     /* clang-format on */
     const size_t n_specs = sizeof spec / sizeof *spec;
@@ -74,10 +77,13 @@ int main(int argc, char **argv)
     if (st == ST_OK)
         st = proc_init(true, &err);
     if (st == ST_OK)
+        st = trace_open("kvstore", opt.trace_path, &err);
+    if (st == ST_OK)
         st = server_open(&server, &opt.server, &err);
     if (st == ST_OK)
         st = server_loop(server, &err);
     server_close(server);
+    trace_close();
     if (st != ST_OK && opt.log_path)
         log_error(LOG_KV, "end: %s", err.text);
     log_close();

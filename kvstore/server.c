@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "common/proc.h"
 #include "common/rundir.h"
+#include "common/trace.h"
 #include "kvstore/door_token.h"
 #include "kvstore/page_size.h"
 #include "kvstore/store.h"
@@ -233,6 +234,7 @@ static enum status serve_one(struct server *s, struct err *err)
         .wake_fd = {s->epoll_fd, proc_stop_fd(), s->control ? chan_fd(s->control) : -1, -1}};
     char peer[CHAN_MAX_NAME] = "";
     struct msg request = {0};
+    uint64_t span;
     enum status st = chan_recv(s->chan, peer, &request, &wait, err);
 
     if (st == ST_CLOSED)
@@ -244,7 +246,9 @@ static enum status serve_one(struct server *s, struct err *err)
     if (st != ST_OK)
         return st;
     handle_doors(s); /* what a dead client held is free before anybody is refused */
+    span = trace_begin(TRACE_SERVE);
     send_reply(s, peer, store_dispatch(&s->store, peer, &request));
+    trace_end(TRACE_SERVE, span, request.request, request.verb);
     msg_release(&request);
     return ST_OK;
 }

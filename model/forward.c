@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/trace.h"
 #include "kernels/ops.h"
 
 /* Rows of a pass from which on something is wanted. */
@@ -271,9 +272,11 @@ enum status forward_run(const struct forward *fw, const struct model_forward_arg
     for (int l = 0; st == ST_OK && l < n_layers; l++) {
         /* After the last layer's keys and values only rows with logits are of use. */
         struct rows wanted = l + 1 < n_layers ? all : logit_rows;
+        uint64_t span = trace_begin(TRACE_LAYER);
         st = attention_block(fw, args, l, wanted, err);
         if (st == ST_OK)
             st = mlp_block(fw, l, wanted, err);
+        trace_end(TRACE_LAYER, span, (uint64_t)l, (uint32_t)args->n_rows);
         if (st != ST_OK)
             return err_in(err, st, "layer %d", l);
     }

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "common/trace.h"
 #include "orchestrator/command.h"
 #include "orchestrator/generate_json.h"
 #include "orchestrator/generate_options.h"
@@ -15,6 +16,8 @@
 #include "orchestrator/memory_plan.h"
 #include "orchestrator/saved_logs.h"
 #include "orchestrator/session.h"
+#include "orchestrator/trace_folder.h"
+#include "orchestrator/trace_merge.h"
 #include "text/token_stream.h"
 
 static const char program[] = "mspeckv generate";
@@ -100,7 +103,8 @@ static enum status plan(struct generate *g, struct err *err)
                                       .numa_node = -1,
                                       .arena_bytes = need.arena_bytes,
                                       .log_dir = g->opt.log_dir,
-                                      .logits = g->opt.logits};
+                                      .logits = g->opt.logits,
+                                      .trace = g->opt.trace != NULL};
     memory_room_ask(&room);
     return st == ST_OK ? memory_plan_check(&memory, &g->shape, &need, &room, err) : st;
 }
@@ -200,18 +204,51 @@ static enum status prepare(struct generate *g, struct err *err)
     return st;
 }
 
+/* Beside those of the other processes, whose folder is there now. */
+static enum status open_trace(const struct generate *g, struct err *err)
+{
+    char *path;
+    enum status st;
+
+    if (g->opt.trace == NULL)
+        return ST_OK;
+    path = trace_folder_next(group_log_dir(session_group(g->session)), "mspeckv");
+    st = trace_open("mspeckv", path, err);
+    free(path);
+    return st;
+}
+
+/* While the processes still run: their folder goes with the last of them. */
+static enum status write_trace(const struct generate *g, struct err *err)
+{
+    const struct group *group = g->session != NULL ? session_group(g->session) : NULL;
+    enum status st;
+
+    if (g->opt.trace == NULL || group == NULL || !group_has_logs(group))
+        return ST_OK;
+    st = trace_merge(g->opt.trace, group_log_dir(group), NULL, err);
+    return st == ST_OK ? ST_OK : err_in(err, st, "--trace");
+}
+
 static enum status decode(struct generate *g, struct err *err)
 {
     const struct session_watch watch = {.self = g, .tokens = on_tokens, .notice = on_notice};
     struct session_prompt prompt = {.number = 1, .token = g->prompt.id, .n_tokens = g->prompt.n};
     struct session_trial call = {.trial = &g->trial, .stop_at = 1};
     const struct group *group;
+    uint64_t span;
     enum status st = session_open(&g->session, &g->group, &watch, err);
 
     if (st == ST_OK)
+        st = open_trace(g, err);
+    span = trace_begin(TRACE_PROMPT);
+    if (st == ST_OK)
         st = session_prefill(g->session, &prompt, &g->prefill_s, err);
+    trace_end(TRACE_PROMPT, span, prompt.n_tokens, prompt.number);
+    span = trace_begin(TRACE_TRIAL);
     if (st == ST_OK)
         st = session_trial(g->session, &call, &g->result, err);
+    trace_end(TRACE_TRIAL, span, g->trial.trial, g->trial.method);
     if (st == ST_OK)
         return print_end(g, err);
     if (!g->opt.json)
@@ -243,7 +280,8 @@ int command_generate(int argc, char **argv)
 {
     struct generate g = {.write_status = ST_OK};
     struct err err = {{0}};
-    enum status st = generate_options_parse(&g.opt, argc, argv, &err);
+    struct err late = {{0}};
+    enum status st = generate_options_parse(&g.opt, argc, argv, &err), traced;
 
     if (st == ST_CLOSED)
         return EXIT_DONE;
@@ -257,7 +295,10 @@ int command_generate(int argc, char **argv)
         st = prepare(&g, &err);
     if (st == ST_OK)
         st = decode(&g, &err);
+    traced = write_trace(&g, st == ST_OK ? &err : &late);
+    st = st == ST_OK ? traced : st;
     session_close(g.session);
+    trace_close();
     if (g.stream.tok != NULL)
         token_stream_release(&g.stream);
     free(g.result.token);

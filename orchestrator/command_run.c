@@ -14,10 +14,11 @@
 
 static const char program[] = "mspeckv run";
 
-enum { OWN_SPECS = 3 };
+enum { OWN_SPECS = 4 };
 
 struct options {
     const char *file, *out, *resume;
+    bool trace;
     struct set_words words;
     struct slurm_flags slurm;
     struct watch_flags watch;
@@ -32,6 +33,10 @@ static enum status check(const struct options *opt, struct err *err)
         return err_set(err, ST_INVALID,
                        "--resume DIR stands alone: the run's directory says its experiment and "
                        "settings");
+    if (opt->trace && opt->slurm.launcher != 0)
+        return err_set(err, ST_INVALID,
+                       "--trace is for the processes of this machine: the tasks of --launcher "
+                       "slurm have no clock in common");
     return slurm_flags_check(&opt->slurm, err);
 }
 
@@ -54,6 +59,10 @@ static enum status parse(struct options *opt, int argc, char **argv, struct err 
          .out = &opt->resume,
          .value = "DIR",
          .help = "go on with a run: what is missing or has failed runs again"},
+        {.name = "trace",
+         .kind = ARG_FLAG,
+         .out = &opt->trace,
+         .help = "write trace.json, a timeline of all processes for Perfetto"},
     };
     const size_t n_spec = sizeof spec / sizeof *spec;
     struct args_rest files = {.item = &opt->file, .max_items = 1};
@@ -102,12 +111,16 @@ static enum status run(struct run_job *job, const struct options *opt, bool *is_
         .file = opt->file, .set = opt->words.set, .n_sets = opt->words.n_sets, .out = opt->out};
     enum status st = proc_init(false, err);
 
+    job->trace = opt->trace;
     if (st == ST_OK)
         st = watch_flags_use(&opt->watch, &job->watch, err);
     if (st == ST_OK)
         st = use_launcher(job, opt, err);
     if (st == ST_OK)
         st = opt->resume != NULL ? resume(job, opt->resume, err) : run_begin(job, &from, err);
+    if (st == ST_OK && opt->trace && job->trials != NULL)
+        st = err_set(err, ST_INVALID,
+                     "--trace: %s runs by Slurm, on machines without a common clock", job->folder);
     *is_usage = st == ST_INVALID;
     if (st == ST_OK && job->trials != NULL) {
         st = slurm_flags_put(&opt->slurm, &job->plan.e->slurm, err);

@@ -127,6 +127,7 @@ static void fill_placement(struct table *t, struct generate_options *o, struct w
                              .help = "per worker; 0: all CPUs"});
     add_text(t, "logits", &o->logits, "FILE", "write the f32 logits of every token");
     add_text(t, "log-dir", &o->log_dir, "DIR", "keep the processes' logs here");
+    add_text(t, "trace", &o->trace, "FILE", "write a timeline of all processes, for Perfetto");
 }
 
 static enum status read_count(const char *name, const char *key, const char *text, int64_t *out,

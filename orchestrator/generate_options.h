@@ -20,7 +20,7 @@ struct generate_options {
     int acceptance; /* enum acceptance */
     bool ignore_eos, json, chat;
     const char *device; /* of both workers */
-    const char *logits, *log_dir;
+    const char *logits, *log_dir, *trace;
 };
 
 /* ST_CLOSED: --help was asked for and printed. ST_INVALID: one line. */

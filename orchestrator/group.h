@@ -32,6 +32,7 @@ struct group_options {
     uint64_t arena_bytes;
     const char *log_dir; /* NULL: beside the sockets, gone with them */
     const char *logits;  /* NULL: none */
+    bool trace;          /* every process writes one beside its log (trace_folder.h) */
 };
 
 /* What ended the last call that answered ST_CLOSED. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "orchestrator/trace_folder.h"
 
 enum { MAX_WORDS = 40 };
 
@@ -96,7 +97,7 @@ enum status group_spawn(struct proc *out, enum group_member member, const struct
         add_kvstore, add_verify, add_draft};
     char dir[PATH_MAX];
     struct words w = {.n = 0};
-    char *program, *log;
+    char *program, *log, *trace;
     enum status st = proc_self_dir(dir, sizeof dir, err);
 
     if (st != ST_OK)
@@ -107,12 +108,16 @@ enum status group_spawn(struct proc *out, enum group_member member, const struct
     add_pair(&w, "--run-dir", run_dir);
     add_own[member](&w, opt);
     add_pair(&w, "--log", log);
+    trace = opt->trace ? trace_folder_next(log_dir, group_names[member]) : NULL;
+    if (trace != NULL)
+        add_pair(&w, "--trace", trace);
     /* Words that a crashing process prints itself belong in the same file. */
     st = proc_spawn_on(out, group_names[member], w.word, log, opt->cpus, err);
     while (w.n > 0)
         free(w.word[--w.n]);
     free(program);
     free(log);
+    free(trace);
     return st;
 }
 

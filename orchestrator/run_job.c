@@ -7,12 +7,15 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/trace.h"
 #include "orchestrator/command.h"
 #include "orchestrator/report_source.h"
 #include "orchestrator/run_heading.h"
 #include "orchestrator/study_place.h"
 #include "orchestrator/summary_files.h"
 #include "orchestrator/tables.h"
+#include "orchestrator/trace_folder.h"
+#include "orchestrator/trace_merge.h"
 #include "orchestrator/watch_flags.h"
 
 /* ---- before anything runs ---- */
@@ -80,6 +83,11 @@ enum status run_job_open_log(struct run_job *job, struct err *err)
     path = mem_printf("%s/mspeckv.log", job->log_dir);
     st = log_open("mspeckv", path, LOG_INFO, err);
     free(path);
+    if (st != ST_OK || !job->trace)
+        return st;
+    path = trace_folder_next(job->log_dir, "mspeckv");
+    st = trace_open("mspeckv", path, err);
+    free(path);
     return st;
 }
 
@@ -101,7 +109,8 @@ static enum status open_places(struct run_job *job, struct err *err)
                                         .f32_base = job->plan.memory.f32_base,
                                         .arena = e->arena,
                                         .arena_bytes = job->plan.need.arena_bytes,
-                                        .log_dir = job->log_dir};
+                                        .log_dir = job->log_dir,
+                                        .trace = job->trace};
     enum status st = study_run_open(&job->run, &group, err);
 
     if (st == ST_OK)
@@ -162,6 +171,22 @@ static void write_report(const struct run_job *job)
     log_warn(LOG_RUN, "no report: %s", err.text);
     fprintf(stderr, "mspeckv run: no report: %s; `mspeckv report %s` makes one\n", err.text,
             job->folder);
+}
+
+/* The same holds for the timeline: the traces it is made of stay in logs/. */
+static void write_trace(const struct run_job *job)
+{
+    char *path = mem_printf("%s/trace.json", job->folder), *said = NULL;
+    struct err err = {{0}};
+
+    if (trace_merge(path, job->log_dir, &said, &err) == ST_OK) {
+        printf("%s: %s\n", path, said);
+    } else {
+        log_warn(LOG_RUN, "no trace.json: %s", err.text);
+        fprintf(stderr, "mspeckv run: no trace.json: %s\n", err.text);
+    }
+    free(said);
+    free(path);
 }
 
 /* ---- the run ---- */
@@ -249,6 +274,8 @@ enum status run_job_run(struct run_job *job, struct err *err)
             return err_set(err, summed, "summary: %s", late.text);
         write_report(job);
     }
+    if (job->trace)
+        write_trace(job);
     return st == ST_OK ? verdict(job, err) : st;
 }
 
@@ -269,5 +296,6 @@ void run_job_release(struct run_job *job)
     free(job->folder);
     free(job->log_dir);
     run_lock_give(&job->lock);
+    trace_close();
     log_close();
 }

@@ -33,6 +33,7 @@ struct run_job {
     struct msg_ready verify; /* as it was at the start; its rates are frozen */
     struct msg_welcome store;
     bool any_machine; /* the trials run on others: this one's kind and memory do not count */
+    bool trace;       /* every process writes one; trace.json joins them */
     bool is_part;     /* of a run whose directory holds this one: no summary, no report */
     /* NULL: the processes of this machine; otherwise who has the trials run, appends
      * their results and keeps the manifest. `elsewhere` is its own, borrowed. */
@@ -45,7 +46,7 @@ struct run_job {
 enum status run_job_prepare(struct run_job *job, struct err *err);
 /* manifest.json as it is now; borrows from the job. */
 struct manifest run_job_manifest(const struct run_job *job);
-/* The log of the run directory. */
+/* The log of the run directory, and its trace if the job wants one. */
 enum status run_job_open_log(struct run_job *job, struct err *err);
 
 /* Runs what is not done, writes and prints the summary. Needs folder, log,

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "common/trace.h"
 #include "orchestrator/study_record.h"
 
 /* Enough rounds to touch every buffer and code path once. */
@@ -90,6 +91,7 @@ enum status study_place_open(struct study_place **out, struct study_run *run, ui
                              const struct group_options *group, struct err *err)
 {
     struct study_place *p = mem_zalloc(sizeof *p);
+    uint64_t span = trace_begin(TRACE_START);
     enum status st;
 
     p->run = run;
@@ -101,6 +103,7 @@ enum status study_place_open(struct study_place **out, struct study_run *run, ui
         st = open_session(p, group, err);
     if (st == ST_OK)
         st = ask_store(p, err);
+    trace_end(TRACE_START, span, index + 1, 0);
     return st != ST_OK && run->n_places > 1 ? err_in(err, st, "place %u", index + 1) : st;
 }
 
@@ -139,11 +142,12 @@ static enum status one_trial(struct study_place *p, const struct trial *t, struc
         .trial = &msg, .timeout_s = p->run->e->timeout_s, .stop_at = 2, .insists = true};
     struct msg_result meas = {0};
     struct err why = {{0}};
-    uint64_t begin = clock_now_ns();
+    uint64_t begin = clock_now_ns(), span = trace_begin(TRACE_TRIAL);
     enum status st;
 
     study_record_phase(p, WATCH_DECODES, t);
     st = session_trial(p->session, &call, &meas, &why);
+    trace_end(TRACE_TRIAL, span, msg.trial, t->method);
     if (session_is_stopped(p->session)) {
         study_record_stop(p->run);
         return ST_OK; /* it was not finished, so it is missing and not failed */
@@ -165,6 +169,7 @@ static void warm_up(struct study_place *p, const struct trial *t)
     struct session_trial call = {.trial = &msg, .timeout_s = p->run->e->timeout_s, .stop_at = 1};
     struct msg_result meas = {0};
     struct err ignored = {{0}};
+    uint64_t span;
 
     if (p->is_warm[t->method] || !p->run->e->warmup)
         return;
@@ -172,10 +177,12 @@ static void warm_up(struct study_place *p, const struct trial *t)
     if (msg.gen_len > WARMUP_TOKENS)
         msg.gen_len = WARMUP_TOKENS;
     study_record_phase(p, WATCH_WARMS_UP, t);
+    span = trace_begin(TRACE_WARM_UP);
     if (session_trial(p->session, &call, &meas, &ignored) == ST_OK)
         free(meas.token);
     else
         log_warn(LOG_RUN, "warm-up of %s: %s", method_name(t->method), ignored.text);
+    trace_end(TRACE_WARM_UP, span, msg.trial, t->method);
 }
 
 /* ---- one group ---- */
@@ -206,6 +213,7 @@ static enum status prefill(struct study_place *p, uint32_t number, struct err *w
     const struct prompt *from = &p->run->matrix->prompt[number];
     struct session_prompt prompt = {
         .number = number + 1, .n_tokens = from->prefill, .insists = true};
+    uint64_t span;
     enum status st;
 
     if (p->prompt == number)
@@ -215,7 +223,9 @@ static enum status prefill(struct study_place *p, uint32_t number, struct err *w
     p->token = mem_resize(p->token, from->prefill, sizeof *p->token);
     study_record_tokens(p->run, from, p->token);
     prompt.token = p->token;
+    span = trace_begin(TRACE_PROMPT);
     st = session_prefill(p->session, &prompt, &p->prefill_s, why);
+    trace_end(TRACE_PROMPT, span, prompt.n_tokens, prompt.number);
     p->prompt = st == ST_OK ? (int64_t)number : -1;
     return st;
 }
@@ -247,8 +257,11 @@ enum status study_place_run(struct study_place *p, struct err *err)
 {
     struct scheduler *s = p->run->scheduler;
     enum status st = ST_OK;
+    char name[TRACE_TEXT];
     uint32_t prompt;
 
+    snprintf(name, sizeof name, "place %u", p->index + 1);
+    trace_thread(name);
     while (st == ST_OK && !stop_is_wanted(p) && scheduler_group(s, p->index, &prompt))
         st = one_group(p, prompt, err);
     if (st == ST_CLOSED && scheduler_lost(s, p->index)) {

@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "common/trace.h"
 #include "verify_worker/judge.h"
+#include "verify_worker/proposal.h"
 
 struct decode {
     const struct decode_args *args;
@@ -108,13 +109,14 @@ static enum status pass(struct decode *d, const int32_t *token, uint32_t n, stru
                                      .logits = d->logits,
                                      .p = d->args->rows,
                                      .law = d->law};
-    uint64_t begin = clock_now_ns();
+    uint64_t begin = clock_now_ns(), span = trace_begin(TRACE_PASS);
     enum status st;
 
     for (uint32_t i = 0; i < n; i++)
         pos[i] = target_cache_end(cache) + i;
     target_cache_begin(cache, n);
     st = model_forward(d->args->model, &fwd, err);
+    trace_end(TRACE_PASS, span, pos[0], n);
     d->out->verify_s += clock_seconds_since(begin);
     return st;
 }
@@ -206,43 +208,18 @@ static enum status send_begin(struct decode *d, struct err *err)
     return pair_send(d->args->pair, &msg, err);
 }
 
-/* Waits for the proposal of this round; older ones are recognised and dropped. */
 static enum status receive_proposal(struct decode *d, uint32_t round, struct msg_propose *out,
                                     struct err *err)
 {
-    for (;;) {
-        struct msg msg = {0};
-        enum status st = pair_recv(d->args->pair, &msg, err);
-        if (st != ST_OK)
-            return st;
-        /* 0: the draft could not read what it was sent. */
-        if (msg.verb == MSG_ERROR && (msg.request == d->trial->trial || msg.request == 0)) {
-            bool known = msg.error.status > ST_OK && msg.error.status < ST_COUNT;
-            return err_set(err, known ? (enum status)msg.error.status : ST_CORRUPT, "draft: %s",
-                           msg.error.words);
-        }
-        if (msg.verb == MSG_PROPOSE && msg.propose.seq == d->trial->trial &&
-            msg.propose.round == round) {
-            *out = msg.propose;
-            break;
-        }
-        if (msg.verb == MSG_RESYNC && msg.round_key.seq == d->trial->trial)
-            return err_set(err, ST_STALE, "draft lost step in round %u", round);
-        log_warn(LOG_MSG, "drop verb=%s round=%u", msg_verb_name(msg.verb), round);
-        msg_release(&msg);
-    }
-    if (out->prefix_hash != d->hash || out->base_pos != target_cache_end(d->args->cache))
-        return err_set(err, ST_STALE, "proposal of round %u follows another prefix", round);
-    if (out->n_tokens == 0 || out->n_tokens > wanted(d))
-        return err_set(err, ST_CORRUPT, "proposal of %u tokens, at most %u were wanted",
-                       out->n_tokens, wanted(d));
-    if (!out->densities && d->rule.kind == ACCEPT_REJECTION)
-        return err_set(err, ST_CORRUPT, "proposal of round %u without densities", round);
-    for (uint32_t i = 0; i < out->n_tokens; i++)
-        if (out->token[i] < 0 || (uint32_t)out->token[i] >= d->cfg->n_vocab)
-            return err_set(err, ST_CORRUPT, "proposed token %d is not in the vocabulary of %u",
-                           out->token[i], d->cfg->n_vocab);
-    return ST_OK;
+    const struct proposal_want want = {.trial = d->trial->trial,
+                                       .round = round,
+                                       .prefix_hash = d->hash,
+                                       .base_pos = target_cache_end(d->args->cache),
+                                       .max_tokens = wanted(d),
+                                       .n_vocab = d->cfg->n_vocab,
+                                       .densities = d->rule.kind == ACCEPT_REJECTION};
+
+    return proposal_receive(d->args->pair, &want, out, err);
 }
 
 /* Judges the proposal against the rows of the pass; appends what is emitted. */
@@ -256,6 +233,7 @@ static enum status judge(struct decode *d, const struct msg_propose *msg, uint32
                       .n_tokens = msg->n_tokens,
                       .n_vocab = d->cfg->n_vocab,
                       .first_pos = target_cache_end(d->args->cache) + 1};
+    uint64_t span = trace_begin(TRACE_JUDGE);
     enum status st = ST_OK;
     uint32_t i;
 
@@ -277,6 +255,7 @@ static enum status judge(struct decode *d, const struct msg_propose *msg, uint32
     *n_accepted = i;
     if (st == ST_OK && i == msg->n_tokens && remaining(d) > 0)
         st = append_own(d, i, j.first_pos + i, err);
+    trace_end(TRACE_JUDGE, span, msg->n_tokens, i);
     return st;
 }
 
@@ -290,6 +269,7 @@ static void count_round(struct decode *d, const struct msg_propose *prop, uint32
     d->out->middle_steps += prop->n_middle_steps;
     d->out->draft_s += (double)prop->draft_ns * 1e-9;
     d->out->middle_s += (double)prop->middle_ns * 1e-9;
+    trace_total(TRACE_N_ACCEPTED, d->out->accepted);
 }
 
 static enum status send_verdict(struct decode *d, uint32_t round, uint32_t n_accepted,
@@ -319,6 +299,7 @@ static enum status settle(struct decode *d, uint32_t n_accepted, struct err *err
     struct target_cache *cache = d->args->cache;
     uint32_t base = target_cache_end(cache);
     uint32_t n = 1 + n_accepted;
+    uint64_t span = trace_begin(TRACE_SETTLE);
     enum status st;
 
     st = target_cache_accept(cache, n, err);
@@ -326,6 +307,7 @@ static enum status settle(struct decode *d, uint32_t n_accepted, struct err *err
         st = retrieval_update(d->args->retrieval, base, n, err);
     if (st == ST_OK && remaining(d) > 0)
         st = target_cache_stream_ahead(cache, wanted(d) + 1, err);
+    trace_end(TRACE_SETTLE, span, base, n);
     return st;
 }
 
@@ -369,10 +351,13 @@ static enum status speculate(struct decode *d, struct err *err)
     if (st == ST_OK)
         st = send_begin(d, err);
     for (uint32_t round = 0; st == ST_OK && remaining(d) > 0; round++) {
+        uint64_t span = trace_begin(TRACE_ROUND);
+        uint32_t before = d->out->accepted;
         if (proc_stop_requested())
             st = err_set(err, ST_CLOSED, "stopped");
         else
             st = one_round(d, round, &asked_ns, err);
+        trace_end(TRACE_ROUND, span, round, d->out->accepted - before);
     }
     if (st != ST_OK && st != ST_CLOSED) {
         cancel.round_key = (struct msg_round_key){d->trial->trial, 0, d->hash};

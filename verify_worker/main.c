@@ -5,11 +5,12 @@
 #include "common/log.h"
 #include "common/map_guard.h"
 #include "common/proc.h"
+#include "common/trace.h"
 #include "verify_worker/worker.h"
 
 struct options {
     struct worker_options worker;
-    const char *log_path;
+    const char *log_path, *trace_path;
     int log_level;
 };
 
@@ -79,6 +80,11 @@ static enum status options_parse(struct options *o, int argc, char **argv, struc
          .out = &o->log_level,
          .choices = "error|warn|info|debug",
          .help = "what is logged"},
+        {.name = "trace",
+         .kind = ARG_STRING,
+         .out = &o->trace_path,
+         .value = "FILE",
+         .help = "new file for what it does when"},
     };
     const size_t n = sizeof specs / sizeof *specs;
     enum status st;
@@ -110,9 +116,12 @@ int main(int argc, char **argv)
     if (st == ST_OK)
         st = map_guard_init("mspeckv-verify", &err);
     if (st == ST_OK)
+        st = trace_open("verify", opt.trace_path, &err);
+    if (st == ST_OK)
         st = worker_open(&worker, &opt.worker, &err);
     if (st == ST_OK)
         st = worker_loop(worker, &err);
     worker_close(worker);
+    trace_close();
     return exit_report("mspeckv-verify", EXIT_RUNTIME, st, &err);
 }

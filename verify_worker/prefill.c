@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/trace.h"
 #include "kernels/ops.h"
 #include "verify_worker/snapshot.h"
 
@@ -83,9 +84,11 @@ static enum status run_chunks(struct prefill *p, struct err *err)
                                          .cache = {p, attend},
                                          .logits = last ? p->logits : NULL,
                                          .logits_from = (int)n - 1};
+        uint64_t span = trace_begin(TRACE_CHUNK);
         for (uint32_t i = 0; i < n; i++)
             pos[i] = done + i;
         st = model_forward(a->model, &fwd, err);
+        trace_end(TRACE_CHUNK, span, done, n);
         done += n;
         if (st == ST_OK && a->progress != NULL)
             st = a->progress(a->progress_self, done, a->n_tokens, err);
@@ -195,17 +198,22 @@ enum status prefill_run(const struct prefill_args *args, uint64_t *seq, uint64_t
                         struct err *err)
 {
     struct prefill p = {.args = args};
+    uint64_t span, part;
     enum status st;
 
     CHECK(args->n_tokens > 0);
     st = model_config_check_length(model_config(args->model), args->n_tokens, err);
     if (st != ST_OK)
         return st;
+    span = trace_begin(TRACE_PREFILL);
     st = prefill_open(&p, err);
     if (st == ST_OK)
         st = run_chunks(&p, err);
+    part = trace_begin(TRACE_SNAPSHOT);
     if (st == ST_OK)
         st = make_snapshot(&p, seq, bytes, err);
+    trace_end(TRACE_SNAPSHOT, part, st == ST_OK ? *bytes : 0, 0);
     prefill_close(&p);
+    trace_end(TRACE_PREFILL, span, args->n_tokens, args->prompt);
     return st;
 }

@@ -20,6 +20,7 @@ struct prefill_args {
     enum kv_format base;
     const int32_t *token; /* [n_tokens] */
     uint32_t n_tokens;    /* > 0 */
+    uint32_t prompt;      /* its number, for the trace */
     /* Called after each chunk; ST_OK to go on. */
     enum status (*progress)(void *self, uint32_t done, uint32_t total, struct err *err);
     void *progress_self;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/mem.h"
+#include "common/trace.h"
 
 struct slot {
     uint8_t *mem;     /* device, [max_pages] pages */
@@ -119,6 +120,7 @@ enum status staging_take(struct staging *s, uint32_t layer, uint32_t n_pages, ui
                          struct err *err)
 {
     struct slot *slot = &s->slot[s->n_taken % s->args.n_slots];
+    uint64_t span = trace_begin(TRACE_COPY_WAIT);
     enum status st = ST_OK;
 
     CHECK(!s->taken && layer == s->args.first_layer + s->n_taken % s->args.n_layers);
@@ -129,6 +131,7 @@ enum status staging_take(struct staging *s, uint32_t layer, uint32_t n_pages, ui
         st = copy_pages(s, slot, n_pages, err);
     if (st == ST_OK && slot->ticket != 0)
         st = device_copy_wait(s->args.dev, slot->ticket, err);
+    trace_end(TRACE_COPY_WAIT, span, slot->n_bytes, layer);
     s->used_bytes += st == ST_OK ? slot->n_bytes : 0;
     s->taken = st == ST_OK;
     *pages = slot->mem;

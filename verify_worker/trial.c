@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/trace.h"
 
 struct trial {
     const struct trial_args *args;
@@ -200,9 +201,11 @@ enum status trial_run(const struct trial_args *args, struct msg_result *out, str
                                  .emit_self = args->emit_self};
     struct msg_result result = {.trial = args->trial->trial};
     uint64_t begin = clock_now_ns(), n_messages = pair_n_messages(args->pair);
+    uint64_t span = trace_begin(TRACE_TRIAL), part = trace_begin(TRACE_SET_UP);
     enum status st;
 
     st = trial_open(&t, err);
+    trace_end(TRACE_SET_UP, part, args->trial->trial, args->trial->method);
     if (st == ST_OK) {
         result.setup_s = clock_seconds_since(begin);
         result.effective_resident = t.resident;
@@ -218,6 +221,7 @@ enum status trial_run(const struct trial_args *args, struct msg_result *out, str
         st = account(&t, &result, err);
     result.n_messages = pair_n_messages(args->pair) - n_messages;
     trial_close(&t);
+    trace_end(TRACE_TRIAL, span, args->trial->trial, args->trial->method);
     if (st != ST_OK) {
         free(result.token);
         return st;

@@ -231,6 +231,7 @@ static enum status on_prefill(struct worker *w, const struct msg_prefill *ask, s
                                 .base = w->base,
                                 .token = ask->token,
                                 .n_tokens = ask->n_tokens,
+                                .prompt = ask->prompt,
                                 .progress = on_progress,
                                 .progress_self = w};
     struct msg msg = {.verb = MSG_PREFILLED};
