@@ -218,4 +218,26 @@ static __device__ __forceinline__ void ptx_ldmatrix_x4_trans(uint32_t r[4], cons
                  : "memory");
 }
 
+/*
+ * Programmatic dependent launch (sm_90): a kernel may start while the one before
+ * it in its segment still runs. ptx_grid_launch_dependents says that this block
+ * has nothing against the next kernel's start; once all blocks have said so, it
+ * may take what room there is. ptx_grid_wait returns when the kernel before has
+ * ended and what it wrote can be seen. See device_cuda_graph.c for why that is
+ * enough. Below sm_90 kernels start in order and neither does anything.
+ */
+static __device__ __forceinline__ void ptx_grid_launch_dependents()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+static __device__ __forceinline__ void ptx_grid_wait()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 #endif

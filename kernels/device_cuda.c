@@ -8,7 +8,7 @@
 #include "kernels/device_cuda_ops.h"
 #include "kernels/device_cuda_state.h"
 
-enum { LEAST_DRIVER = 13000, LEAST_CC = 80 };
+enum { LEAST_DRIVER = 13000, LEAST_CC = 80, OVERLAP_CC = 90 };
 
 const struct device_module *device_cuda_module(void);
 
@@ -192,6 +192,23 @@ static int allowed_cpus(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+/* Launches are tried as they will be used, so that what this GPU is called says at
+ * once if its kernels run in order although they need not. */
+static enum status try_overlap(struct device_cuda *cuda, struct err *err)
+{
+    size_t n = strlen(cuda->base.describe);
+    enum status st;
+
+    cuda->can_overlap = cuda->limits.cc >= OVERLAP_CC;
+    if (!cuda->can_overlap)
+        return ST_OK;
+    st = device_cuda_pair_try(&cuda->base, err);
+    if (st == ST_OK && !cuda->can_overlap)
+        snprintf(cuda->base.describe + n, sizeof cuda->base.describe - n,
+                 " without early launches");
+    return st;
+}
+
 static enum status open_parts(struct device_cuda *cuda, struct err *err)
 {
     enum status st = occupy(cuda, err);
@@ -204,6 +221,8 @@ static enum status open_parts(struct device_cuda *cuda, struct err *err)
         st = device_cuda_queue_open(cuda, err);
     if (st == ST_OK)
         cuda->can_share = device_cuda_share_probe(cuda->segment.slab);
+    if (st == ST_OK)
+        st = try_overlap(cuda, err);
     return st;
 }
 

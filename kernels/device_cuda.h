@@ -47,6 +47,7 @@ struct device_cuda_launch {
     size_t shared_bytes; /* dynamic */
     const void *params;  /* that struct, padding zeroed; copied */
     size_t params_bytes;
+    bool is_early; /* cuda_launch_early */
 };
 
 /* Behind cuda_launch. */

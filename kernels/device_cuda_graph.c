@@ -1,6 +1,26 @@
 /*
  * Segments by their keys. A key is seen once (launched one by one), then has a
  * graph. The oldest in use gives way when the cache is full.
+ *
+ * Early launches (programmatic dependent launch; CUDA C++ programming guide,
+ * "Programmatic Dependent Launch"). Within a segment kernel N+1 may start once
+ * every block of N has started and called ptx_grid_launch_dependents, or ended; its
+ * ptx_grid_wait returns when N has ended and what N wrote can be seen. Why that is
+ * as good as order:
+ * - Only a kernel launched early starts early, and each of its threads waits before
+ *   it touches what others write or read (the host shim ends the process otherwise).
+ *   So N+1 ends after N has: by induction, when N+1's wait returns, all kernels
+ *   before N+1 have ended, however many are resident at a time. Nothing that N+2
+ *   writes can meet a read of N, and scratch changes hands as in order.
+ * - A kernel launched in order starts when the one before it has ended, and with it,
+ *   by the same induction, all others.
+ * - The first launch of a segment is in order, so copies, events, cuBLAS and other
+ *   segments that are queued before it have ended before any kernel of the segment
+ *   starts: they may have written arguments and weights, which N+1 may therefore
+ *   read (weights) before its wait. What is queued behind a segment (copies, events
+ *   that the copy stream waits for, cuBLAS) begins after its last kernel has ended.
+ * - No block that waits keeps a block of a kernel before it from starting: those
+ *   have all started when it does.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -125,60 +145,94 @@ static void *read_launch(unsigned char *key, size_t *at, struct cuda_launch_head
     return params;
 }
 
+static cudaError_t launch_one(const struct device_cuda *cuda, const struct cuda_launch_head *head,
+                              void **params, bool starts_early)
+{
+    cudaLaunchAttribute early = {
+        .id = cudaLaunchAttributeProgrammaticStreamSerialization,
+        .val.programmaticStreamSerializationAllowed = 1,
+    };
+    cudaLaunchConfig_t config = {
+        .gridDim = {head->grid[0], head->grid[1], head->grid[2]},
+        .blockDim = {head->block[0], head->block[1], head->block[2]},
+        .dynamicSmemBytes = head->shared_bytes,
+        .stream = cuda->compute,
+        .attrs = &early,
+        .numAttrs = starts_early && cuda->can_overlap ? 1 : 0,
+    };
+
+    return cudaLaunchKernelExC(&config, head->kernel, params);
+}
+
 static enum status launch_all(struct device_cuda *cuda, struct err *err)
 {
     struct cuda_segment *s = &cuda->segment;
     struct cuda_launch_head head;
 
     for (size_t at = 0; at < s->key_bytes;) {
+        bool is_first = at == 0;
         void *params = read_launch(s->key, &at, &head);
-        cudaError_t e =
-            cudaLaunchKernel(head.kernel, (dim3){head.grid[0], head.grid[1], head.grid[2]},
-                             (dim3){head.block[0], head.block[1], head.block[2]}, &params,
-                             head.shared_bytes, cuda->compute);
+        cudaError_t e = launch_one(cuda, &head, &params, head.is_early != 0 && !is_first);
         if (e != cudaSuccess)
             return device_cuda_fault(cuda, e, head.name, err);
     }
     return ST_OK;
 }
 
-static cudaError_t add_nodes(cudaGraph_t graph, struct cuda_segment *s)
+static cudaError_t add_nodes(cudaGraph_t graph, struct cuda_segment *s, bool can_overlap)
 {
+    const cudaGraphEdgeData early = {.from_port = cudaGraphKernelNodePortProgrammatic,
+                                     .type = cudaGraphDependencyTypeProgrammatic};
+    const cudaGraphEdgeData in_order = {.type = cudaGraphDependencyTypeDefault};
     cudaGraphNode_t node = NULL, before = NULL;
     struct cuda_launch_head head;
 
     for (size_t at = 0; at < s->key_bytes; before = node) {
         void *params = read_launch(s->key, &at, &head);
-        struct cudaKernelNodeParams launch = {
+        struct cudaGraphNodeParams launch = {.type = cudaGraphNodeTypeKernel};
+        launch.kernel = (struct cudaKernelNodeParamsV2){
             .func = (void *)head.kernel,
             .gridDim = {head.grid[0], head.grid[1], head.grid[2]},
             .blockDim = {head.block[0], head.block[1], head.block[2]},
             .sharedMemBytes = head.shared_bytes,
             .kernelParams = &params,
         };
-        cudaError_t e =
-            cudaGraphAddKernelNode(&node, graph, &before, before != NULL ? 1 : 0, &launch);
+        cudaError_t e = cudaGraphAddNode(&node, graph, &before,
+                                         head.is_early && can_overlap ? &early : &in_order,
+                                         before != NULL ? 1 : 0, &launch);
         if (e != cudaSuccess)
             return e;
     }
     return cudaSuccess;
 }
 
-static enum status build(struct device_cuda *cuda, struct cache_entry *entry, struct err *err)
+static cudaError_t build_graph(struct device_cuda *cuda, cudaGraphExec_t *exec)
 {
     cudaGraph_t graph = NULL;
     cudaError_t e = cudaGraphCreate(&graph, 0);
 
     if (e == cudaSuccess)
-        e = add_nodes(graph, &cuda->segment);
+        e = add_nodes(graph, &cuda->segment, cuda->can_overlap);
     if (e == cudaSuccess)
-        e = cudaGraphInstantiate(&entry->exec, graph, 0);
+        e = cudaGraphInstantiate(exec, graph, 0);
     if (graph != NULL)
         cudaGraphDestroy(graph);
-    if (e != cudaSuccess) {
-        entry->exec = NULL;
-        return device_cuda_fault(cuda, e, "building a graph of operations", err);
+    if (e != cudaSuccess)
+        *exec = NULL;
+    return e;
+}
+
+static enum status build(struct device_cuda *cuda, struct cache_entry *entry, struct err *err)
+{
+    cudaError_t e = build_graph(cuda, &entry->exec);
+
+    if ((e == cudaErrorNotSupported || e == cudaErrorInvalidValue) && cuda->can_overlap) {
+        (void)cudaGetLastError();
+        cuda->can_overlap = false;
+        e = build_graph(cuda, &entry->exec);
     }
+    if (e != cudaSuccess)
+        return device_cuda_fault(cuda, e, "building a graph of operations", err);
     return ST_OK;
 }
 

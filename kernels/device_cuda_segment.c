@@ -225,7 +225,8 @@ enum status device_cuda_launch(struct device *dev, const struct device_cuda_laun
     struct cuda_launch_head head = {.name = s->op_name,
                                     .kernel = launch->kernel,
                                     .shared_bytes = (uint32_t)launch->shared_bytes,
-                                    .params_bytes = (uint32_t)launch->params_bytes};
+                                    .params_bytes = (uint32_t)launch->params_bytes,
+                                    .is_early = launch->is_early};
     size_t padded = round_up(launch->params_bytes, ARG_ALIGN);
     enum status st = ST_OK;
 

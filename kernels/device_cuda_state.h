@@ -30,6 +30,7 @@ struct cuda_launch_head {
     const void *kernel;
     uint32_t grid[3], block[3];
     uint32_t shared_bytes, params_bytes;
+    uint32_t is_early, zero[3];
 };
 
 /* Bytes of pinned memory [begin, end) are free again once `event` has passed. */
@@ -105,7 +106,8 @@ struct device_cuda {
     bool can_share;
     char lost[256]; /* words of an error after which nothing works; "" before */
     cudaStream_t compute;
-    uint64_t work; /* grows with everything queued on the compute stream */
+    uint64_t work;    /* grows with everything queued on the compute stream */
+    bool can_overlap; /* kernels may start early (device_cuda_graph.c) */
     struct cuda_segment segment;
     struct cuda_graph_cache *graphs;
     struct cuda_bounce up[CUDA_BOUNCES], down[2];
@@ -143,8 +145,14 @@ void device_cuda_segment_close(struct device_cuda *cuda);
 /* device_cuda_graph.c */
 struct cuda_graph_cache *device_cuda_graph_open(void);
 void device_cuda_graph_close(struct cuda_graph_cache *cache); /* NULL is fine */
-/* Queues the segment's launches, as a graph from the second sight of a key on. */
+/* Queues the segment's launches, as a graph from the second sight of a key on.
+ * can_overlap is false after a driver has refused a graph of early launches, which
+ * then runs in order, as all later ones do. */
 enum status device_cuda_graph_run(struct device_cuda *cuda, struct err *err);
+
+/* device_cuda_pair_cuda.cu */
+/* Runs two early launches one by one and as a graph, and waits. */
+enum status device_cuda_pair_try(struct device *dev, struct err *err);
 
 /* device_cuda_memory.c */
 enum status device_cuda_alloc(struct device *dev, size_t size_bytes, void **out, struct err *err);

@@ -17,6 +17,7 @@ struct embed_params {
 
 static __global__ void __launch_bounds__(THREADS) embed_kernel(struct embed_params p)
 {
+    op_cuda_start();
     const int c = (int)(blockIdx.y * THREADS + threadIdx.x);
     const size_t n = (size_t)p.n_cols, r = blockIdx.x;
 
@@ -44,5 +45,5 @@ extern "C" enum status embed_cuda(struct device *dev, const struct embed_args *a
     p.type = a->type;
     p.n_cols = a->n_cols;
     const dim3 grid((unsigned)a->n_rows, ((unsigned)a->n_cols + THREADS - 1) / THREADS);
-    return cuda_launch(dev, embed_kernel, grid, dim3(THREADS), 0, p, err);
+    return cuda_launch_early(dev, embed_kernel, grid, dim3(THREADS), 0, p, err);
 }

@@ -23,6 +23,7 @@ struct hadamard_params {
 
 static __global__ void __launch_bounds__(THREADS) hadamard_kernel(struct hadamard_params p)
 {
+    op_cuda_start();
     __shared__ float shared[WARPS][KV_MAX_HEAD_DIM];
     const int lane = (int)(threadIdx.x % WARP_LANES), D = p.head_dim;
     const unsigned vector = blockIdx.x * WARPS + threadIdx.x / WARP_LANES;
@@ -69,6 +70,7 @@ extern "C" enum status hadamard_cuda(struct device *dev, const struct hadamard_a
     p.head_dim = a->head_dim;
     p.block = (int)hadamard_block((uint32_t)a->head_dim);
     p.norm = (float)(1.0 / sqrt((double)p.block));
-    return cuda_launch(dev, hadamard_kernel, dim3(((unsigned)a->n_vectors + WARPS - 1) / WARPS),
-                       dim3(THREADS), 0, p, err);
+    return cuda_launch_early(dev, hadamard_kernel,
+                             dim3(((unsigned)a->n_vectors + WARPS - 1) / WARPS), dim3(THREADS), 0,
+                             p, err);
 }

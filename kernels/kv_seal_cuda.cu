@@ -222,6 +222,7 @@ static __device__ void store_sums(const double sums[2], double *shared, double *
 template <int TO>
 static __global__ void __launch_bounds__(THREADS) seal_kernel(struct seal_params p)
 {
+    op_cuda_start();
     __shared__ struct seal_channels channels;
     __shared__ double shared[2 * THREADS];
     const bool is_v = blockIdx.x % 2 == 1;
@@ -257,6 +258,7 @@ struct sum_params {
 /* Block 0 adds up K's sums, block 1 V's. */
 static __global__ void __launch_bounds__(THREADS) seal_sum_kernel(struct sum_params p)
 {
+    op_cuda_start();
     __shared__ double shared[2 * THREADS];
     double sums[2] = {0.0, 0.0};
 
@@ -275,7 +277,7 @@ static enum status launch_seal(struct device *dev, const struct seal_params *p,
                                          : format == KV_INT4 ? seal_kernel<KV_INT4>
                                                              : seal_kernel<KV_F16>;
 
-    return cuda_launch(dev, kernel, dim3(n_blocks), dim3(THREADS), 0, *p, err);
+    return cuda_launch_early(dev, kernel, dim3(n_blocks), dim3(THREADS), 0, *p, err);
 }
 
 static enum status launch_sums(struct device *dev, const struct kv_seal_args *a, const double *sums,
@@ -289,7 +291,7 @@ static enum status launch_sums(struct device *dev, const struct kv_seal_args *a,
     p.sums = sums;
     p.total = total;
     p.n_tasks = (uint32_t)a->n_pages * a->shape.n_kv_heads;
-    st = cuda_launch(dev, seal_sum_kernel, dim3(2), dim3(THREADS), 0, p, err);
+    st = cuda_launch_early(dev, seal_sum_kernel, dim3(2), dim3(THREADS), 0, p, err);
     if (st == ST_OK)
         st = device_cuda_read(dev, host, total, sizeof host, err);
     for (int i = 0; st == ST_OK && i < 2; i++) {

@@ -25,6 +25,7 @@ struct kv_write_params {
 
 static __global__ void __launch_bounds__(THREADS) kv_write_kernel(struct kv_write_params p)
 {
+    op_cuda_start();
     const uint32_t i = blockIdx.y * THREADS + threadIdx.x, D = p.to.head_dim, n = p.n_heads * D;
     const struct kv_write_place *place = &p.place[blockIdx.x];
     const uint32_t h = i / D, d = i % D, t = place->token;
@@ -54,8 +55,9 @@ static enum status launch_write(struct device *dev, const struct kv_write_args *
     p.v = a->v;
     p.to = kv_read_format(a->format, a->shape.head_dim);
     p.n_heads = a->shape.n_kv_heads;
-    return cuda_launch(dev, kv_write_kernel, dim3((unsigned)a->n_rows, (n + THREADS - 1) / THREADS),
-                       dim3(THREADS), 0, p, err);
+    return cuda_launch_early(dev, kv_write_kernel,
+                             dim3((unsigned)a->n_rows, (n + THREADS - 1) / THREADS), dim3(THREADS),
+                             0, p, err);
 }
 
 extern "C" enum status kv_write_cuda(struct device *dev, const struct kv_write_args *a,

@@ -15,6 +15,14 @@ extern "C" {
 #include "kernels/device_cuda_ops.h"
 }
 
+/* The first statement of a kernel for cuda_launch_early that has nothing to do before
+ * the kernel in front of it has ended. */
+static __device__ __forceinline__ void op_cuda_start()
+{
+    ptx_grid_launch_dependents();
+    ptx_grid_wait();
+}
+
 /* What an array of n bytes takes of an operation's args_bytes. */
 static inline size_t op_cuda_round(size_t n)
 {

@@ -12,6 +12,7 @@ struct ring_write_params {
 
 static __global__ void __launch_bounds__(THREADS) ring_write_kernel(struct ring_write_params p)
 {
+    op_cuda_start();
     const size_t n = (size_t)p.row_floats, i = (size_t)blockIdx.y * THREADS + threadIdx.x;
     const size_t in = blockIdx.x * n + i, out = (size_t)p.slot[blockIdx.x] * n + i;
 
@@ -42,5 +43,5 @@ extern "C" enum status ring_write_cuda(struct device *dev, const struct ring_wri
     p.slot = (const uint32_t *)slot;
     p.row_floats = a->row_floats;
     const dim3 grid((unsigned)a->n_rows, ((unsigned)a->row_floats + THREADS - 1) / THREADS);
-    return cuda_launch(dev, ring_write_kernel, grid, dim3(THREADS), 0, p, err);
+    return cuda_launch_early(dev, ring_write_kernel, grid, dim3(THREADS), 0, p, err);
 }

@@ -48,6 +48,7 @@ static __device__ __forceinline__ void write_row(const struct rmsnorm_params &p,
 static __global__ void __launch_bounds__(SHORT_THREADS)
     rmsnorm_short_kernel(struct rmsnorm_params p)
 {
+    op_cuda_start();
     const int i = (int)(threadIdx.x % WARP_LANES);
     const unsigned r = blockIdx.x * (SHORT_THREADS / WARP_LANES) + threadIdx.x / WARP_LANES;
     const size_t row = (size_t)r * (size_t)p.n_cols;
@@ -60,6 +61,7 @@ static __global__ void __launch_bounds__(SHORT_THREADS)
 
 static __global__ void __launch_bounds__(LONG_THREADS) rmsnorm_long_kernel(struct rmsnorm_params p)
 {
+    op_cuda_start();
     __shared__ float shared[REDUCE_SHARED];
     const int i = (int)threadIdx.x;
     const size_t row = (size_t)blockIdx.x * (size_t)p.n_cols;
@@ -90,7 +92,8 @@ extern "C" enum status rmsnorm_cuda(struct device *dev, const struct rmsnorm_arg
     p.n_cols = a->n_cols;
     p.eps = a->eps;
     if (a->n_cols <= SHORT_COLS)
-        return cuda_launch(dev, rmsnorm_short_kernel, dim3((rows + per_block - 1) / per_block),
-                           dim3(SHORT_THREADS), 0, p, err);
-    return cuda_launch(dev, rmsnorm_long_kernel, dim3(rows), dim3(LONG_THREADS), 0, p, err);
+        return cuda_launch_early(dev, rmsnorm_short_kernel,
+                                 dim3((rows + per_block - 1) / per_block), dim3(SHORT_THREADS), 0,
+                                 p, err);
+    return cuda_launch_early(dev, rmsnorm_long_kernel, dim3(rows), dim3(LONG_THREADS), 0, p, err);
 }

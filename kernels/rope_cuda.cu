@@ -12,6 +12,7 @@ struct rope_params {
 
 static __global__ void __launch_bounds__(THREADS) rope_kernel(struct rope_params p)
 {
+    op_cuda_start();
     const int at = (int)(blockIdx.y * THREADS + threadIdx.x), half = p.half;
     const int h = at / half, i = at % half;
 
@@ -45,5 +46,5 @@ extern "C" enum status rope_cuda(struct device *dev, const struct rope_args *a, 
     p.n_heads = a->n_heads;
     p.half = a->head_dim / 2;
     const dim3 grid((unsigned)a->n_rows, (pairs + THREADS - 1) / THREADS);
-    return cuda_launch(dev, rope_kernel, grid, dim3(THREADS), 0, p, err);
+    return cuda_launch_early(dev, rope_kernel, grid, dim3(THREADS), 0, p, err);
 }

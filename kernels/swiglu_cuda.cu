@@ -11,6 +11,7 @@ struct swiglu_params {
 
 static __global__ void __launch_bounds__(THREADS) swiglu_kernel(struct swiglu_params p)
 {
+    op_cuda_start();
     const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
 
     if (i < p.n)
@@ -33,6 +34,6 @@ extern "C" enum status swiglu_cuda(struct device *dev, const struct swiglu_args 
     st = device_cuda_begin(dev, &op, NULL, err);
     if (st != ST_OK)
         return st;
-    return cuda_launch(dev, swiglu_kernel, dim3((unsigned)((p.n + THREADS - 1) / THREADS)),
-                       dim3(THREADS), 0, p, err);
+    return cuda_launch_early(dev, swiglu_kernel, dim3((unsigned)((p.n + THREADS - 1) / THREADS)),
+                             dim3(THREADS), 0, p, err);
 }

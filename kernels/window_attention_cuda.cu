@@ -135,6 +135,7 @@ static __device__ void write_out(const struct window_params &p,
 
 static __global__ void __launch_bounds__(THREADS) window_attention_kernel(struct window_params p)
 {
+    op_cuda_start();
     __shared__ float reduce[REDUCE_SHARED];
     CUDA_SHARED(float, shared); /* q, the parts of the output, scores */
     float *q = shared, *part = q + p.head_dim, *score = part + PART_FLOATS;
@@ -178,9 +179,9 @@ static enum status launch_window(struct device *dev, const struct window_attenti
     p.n_sinks = a->n_sinks;
     p.n_ring = a->n_ring;
     p.scale = a->scale;
-    return cuda_launch(dev, window_attention_kernel,
-                       dim3((unsigned)a->n_heads, (unsigned)a->n_rows), dim3(THREADS), shared_bytes,
-                       p, err);
+    return cuda_launch_early(dev, window_attention_kernel,
+                             dim3((unsigned)a->n_heads, (unsigned)a->n_rows), dim3(THREADS),
+                             shared_bytes, p, err);
 }
 
 extern "C" enum status window_attention_cuda(struct device *dev,

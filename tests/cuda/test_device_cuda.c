@@ -290,6 +290,28 @@ static void two_devices_of_one_gpu_work_side_by_side(void **state)
     assert_ok(device_sync(dev, err));
 }
 
+/* Only the host shim can be told to refuse. */
+static void a_driver_that_refuses_early_launches_is_named_and_works(void **state)
+{
+    struct device_options opt = {.n_threads = 1};
+    char host[100] = "in order", back[100];
+    struct device *other;
+    void *p;
+
+    assert_null(strstr(device_describe(dev), "early"));
+    if (strstr(device_describe(dev), "shim") == NULL)
+        skip();
+    setenv("MSPECKV_SHIM_FAULTS", "early", 1);
+    assert_ok(device_open(&other, "cuda:0", &opt, err)); /* which counts in a graph */
+    unsetenv("MSPECKV_SHIM_FAULTS");
+    assert_non_null(strstr(device_describe(other), "without early launches"));
+    p = device_data_copy(other, host, sizeof host);
+    assert_ok(device_download(other, back, p, sizeof back, err));
+    assert_memory_equal(host, back, sizeof host);
+    device_free(other, p);
+    device_close(other);
+}
+
 static void ceilings_are_measured(void **state)
 {
     double read_gbps = 0, link_gbps = 0;
@@ -316,6 +338,7 @@ int main(void)
         cmocka_unit_test(arguments_of_any_size_arrive),
         cmocka_unit_test(what_is_not_there_is_refused_in_words),
         cmocka_unit_test(two_devices_of_one_gpu_work_side_by_side),
+        cmocka_unit_test(a_driver_that_refuses_early_launches_is_named_and_works),
         cmocka_unit_test(ceilings_are_measured),
     };
     int failed;

@@ -215,6 +215,16 @@ static __global__ void append_kernel(A a)
     out[atomicAdd(out, 1u) + 1] = (uint32_t)a.n;
 }
 
+static __global__ void wait_kernel(A a)
+{
+    uint32_t *out = (uint32_t *)a.out;
+
+    ptx_grid_launch_dependents();
+    if (linear() != a.kind)
+        ptx_grid_wait();
+    out[atomicAdd(out, 1u) + 1] = (uint32_t)a.n;
+}
+
 const void *sample_kernel(enum sample_kernel which)
 {
     static void (*const kernels[SAMPLE_COUNT])(A) = {
@@ -222,7 +232,7 @@ const void *sample_kernel(enum sample_kernel which)
         shuffle_kernel, vote_kernel,      mma_kernel,           ldmatrix_kernel,
         async_kernel,   half_kernel,      convert_kernel,       permute_kernel,
         diverge_kernel, lost_lane_kernel, ended_lane_kernel,    misaligned_kernel,
-        touch_kernel,   shared_kernel,    append_kernel,
+        touch_kernel,   shared_kernel,    append_kernel,        wait_kernel,
     };
     const void *address = (const void *)kernels[which];
 

@@ -37,6 +37,7 @@ enum sample_kernel {
     SAMPLE_TOUCH,      /* out[n] of u8 = 1 */
     SAMPLE_SHARED,     /* touches byte n of its dynamic shared memory */
     SAMPLE_APPEND,     /* out[atomicAdd(out, 1) + 1] of u32 = n */
+    SAMPLE_WAIT,       /* the same after ptx_grid_wait, which thread `kind` does not call */
     SAMPLE_COUNT
 };
 

@@ -11,7 +11,7 @@
 
 struct thread {
     struct shim_fiber fiber;
-    bool started;
+    bool started, has_waited;
     uint3 index;
     struct shim_wait wait;       /* while it waits */
     struct shim_warp_call *call; /* its part, while it waits for its warp */
@@ -47,6 +47,16 @@ int shim_block_thread(void)
 int shim_block_lane(void)
 {
     return block.current % SHIM_WARP_LANES;
+}
+
+void shim_block_grid_wait(void)
+{
+    block.thread[block.current].has_waited = true;
+}
+
+bool shim_block_has_waited(void)
+{
+    return block.thread[block.current].has_waited;
 }
 
 static void say_thread(int t)

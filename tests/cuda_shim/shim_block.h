@@ -57,6 +57,9 @@ int shim_block_lane(void);
  * come; the caller must be one of them. */
 void shim_block_warp(struct shim_warp_call *call);
 void shim_block_barrier(const char *file, int line);
+/* ptx_grid_wait by the running thread, and whether it has called it. */
+void shim_block_grid_wait(void);
+bool shim_block_has_waited(void);
 /* Says what is wrong, naming kernel, block and thread, and ends the process. */
 void shim_block_fail(const char *file, int line, const char *format, ...)
     __attribute__((noreturn, format(printf, 3, 4)));

@@ -7,7 +7,8 @@
  *   MSPECKV_SHIM_MEMORY_MIB  memory of each (4096)
  *   MSPECKV_SHIM_FAULTS      words with commas: "malloc:3" lets the third
  *     cudaMalloc fail and those after it; "malloc" all of them. malloc,
- *     register, ipc, peer, launch (the GPU is lost, for good), driver, busy.
+ *     register, ipc, peer, launch (the GPU is lost, for good), driver, busy,
+ *     early (a graph with an early launch is refused).
  */
 #ifndef TESTS_CUDA_SHIM_SHIM_DEVICE_H
 #define TESTS_CUDA_SHIM_SHIM_DEVICE_H

@@ -104,6 +104,48 @@ cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t *node, cudaGraph_t graph,
     return error;
 }
 
+/* A node may start early after a kernel only, by the port that says so. */
+static cudaError_t check_edges(cudaGraph_t graph, const cudaGraphEdgeData *edge, size_t n,
+                               bool *is_early)
+{
+    *is_early = false;
+    for (size_t i = 0; i < n && edge; i++) {
+        if (edge[i].type == cudaGraphDependencyTypeDefault && edge[i].from_port == 0)
+            continue;
+        if (edge[i].type != cudaGraphDependencyTypeProgrammatic ||
+            edge[i].from_port != cudaGraphKernelNodePortProgrammatic ||
+            graph->newest->run != shim_launch_run)
+            return cudaErrorInvalidValue;
+        *is_early = true;
+    }
+    if (*is_early && shim_device_fault("early"))
+        return cudaErrorNotSupported;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphAddNode(cudaGraphNode_t *node, cudaGraph_t graph, const cudaGraphNode_t *after,
+                             const cudaGraphEdgeData *edge, size_t n_after,
+                             struct cudaGraphNodeParams *params)
+{
+    const struct cudaKernelNodeParamsV2 *k = &params->kernel;
+    struct shim_launch launch;
+    bool is_early = false;
+    cudaError_t error = params->type == cudaGraphNodeTypeKernel ? check_chain(graph, after, n_after)
+                                                                : cudaErrorNotSupported;
+
+    if (error == cudaSuccess)
+        error = check_edges(graph, edge, n_after, &is_early);
+    if (error == cudaSuccess)
+        error = shim_launch_make(&launch, k->func, k->gridDim, k->blockDim, k->kernelParams,
+                                 k->sharedMemBytes);
+    if (error == cudaSuccess) {
+        launch.is_early = is_early;
+        shim_graph_add(graph, shim_launch_run, &launch, sizeof launch);
+        *node = graph->newest;
+    }
+    return error;
+}
+
 cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t *node, cudaGraph_t graph,
                                      const cudaGraphNode_t *after, size_t n_after, void *dst,
                                      const void *src, size_t n, enum cudaMemcpyKind kind)

@@ -9,6 +9,7 @@
 #include "tests/cuda_shim/shim_async.h"
 #include "tests/cuda_shim/shim_block.h"
 #include "tests/cuda_shim/shim_device.h"
+#include "tests/cuda_shim/shim_launch.h"
 
 #define KERNELS_MAX  512
 #define SHARED_PLAIN (48 << 10) /* without opting in */
@@ -112,6 +113,7 @@ static void place_shared(size_t size_bytes)
 struct bound_call {
     shim_kernel_call *call;
     const void *kernel, *params;
+    bool is_early;
 };
 
 static void run_thread(const void *arg)
@@ -119,19 +121,23 @@ static void run_thread(const void *arg)
     const struct bound_call *b = arg;
 
     b->call(b->kernel, b->params);
+    if (b->is_early && !shim_block_has_waited())
+        shim_block_fail(__FILE__, __LINE__,
+                        "a launch that may start before the one before it has ended, and this "
+                        "thread has not called ptx_grid_wait");
 }
 
-void shim_kernel_run(const void *kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                     const void *params)
+void shim_kernel_run(const struct shim_launch *launch)
 {
     static unsigned turn; /* every other grid, and every other block, runs backwards */
-    const struct kernel *k = find(kernel);
-    struct bound_call bound = {k->call, kernel, params};
+    const struct kernel *k = find(launch->kernel);
+    struct bound_call bound = {k->call, launch->kernel, launch->params, launch->is_early};
+    dim3 grid = launch->grid;
     size_t n = (size_t)grid.x * grid.y * grid.z;
 
     gridDim = grid;
-    blockDim = block;
-    place_shared(shared_bytes);
+    blockDim = launch->block;
+    place_shared(launch->shared_bytes);
     turn++;
     for (size_t i = 0; i < n; i++) {
         size_t b = turn % 2 ? n - 1 - i : i;

@@ -13,6 +13,8 @@
 extern "C" {
 #endif
 
+struct shim_launch;
+
 /* How a kernel with one parameter of `params_bytes` is called by one thread. */
 typedef void shim_kernel_call(const void *kernel, const void *params);
 
@@ -27,8 +29,7 @@ size_t shim_kernel_params_bytes(const void *kernel);
 /* What the GPU would refuse at the launch. */
 cudaError_t shim_kernel_check(const void *kernel, dim3 grid, dim3 block, size_t shared_bytes);
 /* After shim_kernel_check. */
-void shim_kernel_run(const void *kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                     const void *params);
+void shim_kernel_run(const struct shim_launch *launch);
 
 /* The dynamic shared memory of the running block: full of 0xff when it starts,
  * and followed by a page that cannot be touched. */

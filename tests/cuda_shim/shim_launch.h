@@ -4,12 +4,15 @@
 #ifndef TESTS_CUDA_SHIM_SHIM_LAUNCH_H
 #define TESTS_CUDA_SHIM_SHIM_LAUNCH_H
 
+#include <stdbool.h>
+
 #include <cuda_runtime_api.h>
 
 struct shim_launch {
     const void *kernel;
     dim3 grid, block;
     size_t shared_bytes;
+    bool is_early; /* may start before the launch before it has ended */
     _Alignas(16) unsigned char params[4096];
 };
 

@@ -1,3 +1,8 @@
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "tests/test_helpers.h"
 
 #include "tests/cuda_shim/sample.h"
@@ -173,6 +178,84 @@ static void a_graph_repeats_its_nodes_in_order(void **state)
     assert_int_equal(cudaFree(list), cudaSuccess);
 }
 
+static void a_graph_has_early_launches_after_kernels_alone(void **state)
+{
+    const cudaGraphEdgeData early = {.from_port = cudaGraphKernelNodePortProgrammatic,
+                                     .type = cudaGraphDependencyTypeProgrammatic};
+    const cudaGraphEdgeData no_port = {.type = cudaGraphDependencyTypeProgrammatic};
+    struct sample_args args = {.n = 4, .kind = -1};
+    void *kernel_params[] = {&args};
+    struct cudaGraphNodeParams params = {
+        .type = cudaGraphNodeTypeKernel,
+        .kernel = {.func = (void *)(uintptr_t)sample_kernel(SAMPLE_WAIT),
+                   .gridDim = {1, 1, 1},
+                   .blockDim = {2, 1, 1},
+                   .kernelParams = kernel_params}};
+    uint32_t *list = new_list(), host = 0;
+    cudaStream_t s = new_stream();
+    cudaGraphNode_t copy, node, next;
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+
+    args.out = list;
+    assert_int_equal(cudaGraphCreate(&graph, 0), cudaSuccess);
+    assert_int_equal(
+        cudaGraphAddMemcpyNode1D(&copy, graph, NULL, 0, list, &host, 4, cudaMemcpyHostToDevice),
+        cudaSuccess);
+    assert_int_equal(cudaGraphAddNode(&node, graph, &copy, &early, 1, &params),
+                     cudaErrorInvalidValue);
+    assert_int_equal(cudaGraphAddNode(&node, graph, &copy, NULL, 1, &params), cudaSuccess);
+    assert_int_equal(cudaGraphAddNode(&next, graph, &node, &no_port, 1, &params),
+                     cudaErrorInvalidValue);
+    assert_int_equal(cudaGraphAddNode(&next, graph, &node, &early, 1, &params), cudaSuccess);
+    assert_int_equal(cudaGraphInstantiate(&exec, graph, 0), cudaSuccess);
+    assert_int_equal(cudaGraphLaunch(exec, s), cudaSuccess);
+    assert_int_equal(cudaStreamSynchronize(s), cudaSuccess);
+    assert_int_equal(word_at(list, 0), 4);
+    assert_int_equal(cudaGraphExecDestroy(exec), cudaSuccess);
+    assert_int_equal(cudaGraphDestroy(graph), cudaSuccess);
+    assert_int_equal(cudaStreamDestroy(s), cudaSuccess);
+    assert_int_equal(cudaFree(list), cudaSuccess);
+}
+
+/* The signal that ends a process in which one thread of such a launch does not wait;
+ * 0 for none. */
+static int death_of_launch(int thread_that_does_not, bool is_early)
+{
+    int status;
+
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct sample_args args = {.out = new_list(), .kind = thread_that_does_not};
+        void *params[] = {&args};
+        cudaLaunchAttribute attr = {.id = cudaLaunchAttributeProgrammaticStreamSerialization,
+                                    .val.programmaticStreamSerializationAllowed = is_early};
+        cudaLaunchConfig_t config = {.gridDim = {1, 1, 1},
+                                     .blockDim = {64, 1, 1},
+                                     .stream = new_stream(),
+                                     .attrs = &attr,
+                                     .numAttrs = 1};
+        signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO);
+        assert_int_equal(cudaLaunchKernelExC(&config, sample_kernel(SAMPLE_WAIT), params),
+                         cudaSuccess);
+        assert_int_equal(cudaStreamSynchronize(config.stream), cudaSuccess);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void an_early_launch_whose_thread_does_not_wait_ends_the_process(void **state)
+{
+    assert_int_equal(death_of_launch(-1, true), 0);
+    assert_int_equal(death_of_launch(0, true), SIGABRT);
+    assert_int_equal(death_of_launch(63, true), SIGABRT);
+    assert_int_equal(death_of_launch(63, false), 0);
+}
+
 static void a_captured_stream_is_a_graph_and_runs_nothing(void **state)
 {
     uint32_t *list = new_list();
@@ -248,6 +331,8 @@ int main(void)
         cmocka_unit_test(a_stream_waits_for_what_was_recorded_and_for_no_more),
         cmocka_unit_test(asking_for_an_event_lets_work_go_on),
         cmocka_unit_test(a_graph_repeats_its_nodes_in_order),
+        cmocka_unit_test(a_graph_has_early_launches_after_kernels_alone),
+        cmocka_unit_test(an_early_launch_whose_thread_does_not_wait_ends_the_process),
         cmocka_unit_test(a_captured_stream_is_a_graph_and_runs_nothing),
         cmocka_unit_test(faults_come_when_they_are_ordered),
         cmocka_unit_test(a_lost_gpu_fails_every_later_call),

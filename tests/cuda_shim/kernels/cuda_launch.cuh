@@ -27,8 +27,8 @@ template <class P> static void shim_call_kernel(const void *kernel, const void *
 }
 
 template <class P>
-static inline enum status cuda_launch(struct device *dev, void (*kernel)(P), dim3 grid, dim3 block,
-                                      size_t shared_bytes, const P &params, struct err *err)
+static inline struct device_cuda_launch cuda_launch_of(void (*kernel)(P), dim3 grid, dim3 block,
+                                                       size_t shared_bytes, const P &params)
 {
     static_assert(__is_trivially_copyable(P), "a kernel's parameters are plain bytes");
     static_assert(sizeof(P) <= CUDA_LAUNCH_PARAMS_MAX, "a kernel's parameters are too large");
@@ -45,6 +45,26 @@ static inline enum status cuda_launch(struct device *dev, void (*kernel)(P), dim
     launch.shared_bytes = shared_bytes;
     launch.params = &params;
     launch.params_bytes = sizeof params;
+    return launch;
+}
+
+template <class P>
+static inline enum status cuda_launch(struct device *dev, void (*kernel)(P), dim3 grid, dim3 block,
+                                      size_t shared_bytes, const P &params, struct err *err)
+{
+    struct device_cuda_launch launch = cuda_launch_of(kernel, grid, block, shared_bytes, params);
+
+    return device_cuda_launch(dev, &launch, err);
+}
+
+template <class P>
+static inline enum status cuda_launch_early(struct device *dev, void (*kernel)(P), dim3 grid,
+                                            dim3 block, size_t shared_bytes, const P &params,
+                                            struct err *err)
+{
+    struct device_cuda_launch launch = cuda_launch_of(kernel, grid, block, shared_bytes, params);
+
+    launch.is_early = true;
     return device_cuda_launch(dev, &launch, err);
 }
 

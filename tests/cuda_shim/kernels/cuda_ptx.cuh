@@ -205,4 +205,14 @@ static inline void ptx_ldmatrix_x4_trans(uint32_t r[4], const void *shared_row, 
     shim_warp_ldmatrix(r, shared_row, true, {"ptx_ldmatrix_x4_trans", file, line, 0xffffffffu});
 }
 
+/* Kernels run in order here. */
+static inline void ptx_grid_launch_dependents()
+{
+}
+
+static inline void ptx_grid_wait()
+{
+    shim_block_grid_wait();
+}
+
 #endif
