@@ -121,21 +121,28 @@ static void plan(struct matmul_job *job)
     job->row_tasks = divide_up(a->n_rows, job->task_rows);
 }
 
-enum status matmul_cpu(struct device *dev, const struct matmul_args *a, struct err *err)
+static void run_single(struct device *dev, const struct matmul_args *a)
 {
     struct matmul_job job = {.a = a, .dev = dev};
     size_t n_products = (size_t)a->n_rows * (size_t)a->n_in * (size_t)a->n_out;
 
-    if (a->n_rows == 0)
-        return ST_OK;
     CHECK(a->n_rows > 0 && a->n_in > 0 && a->n_out > 0);
     plan(&job);
     int n_tasks = divide_up(a->n_out, job.task_outs) * job.row_tasks;
     if (n_products >= THREAD_PRODUCTS) {
         pool_run(device_cpu_pool(dev), n_tasks, run_task, &job);
-        return ST_OK;
+        return;
     }
     for (int task = 0; task < n_tasks; task++)
         run_task(&job, task, 0);
+}
+
+enum status matmul_cpu(struct device *dev, const struct matmul_args *a, struct err *err)
+{
+    CHECK(a->n_also >= 0 && a->n_also < MATMUL_WEIGHTS);
+    for (int i = 0; a->n_rows != 0 && i <= a->n_also; i++) {
+        struct matmul_args one = matmul_single(a, i);
+        run_single(dev, &one);
+    }
     return ST_OK;
 }

@@ -22,16 +22,16 @@ enum {
     MATMUL_ROWS = 64, /* above: cuBLAS */
     GEMM_ROWS = 512,  /* through cuBLAS at a time; bounds the scratch */
     MAX_TILES = 5,    /* of 8 rows in one block */
-    MAX_SPLITS = 16,
-    MAX_WAVES = 4,     /* blocks per multiprocessor, where tiles are split */
-    MAX_DONE = 4096,   /* counters of tiles and row groups */
-    STATIC_SHARED = 64 /* bytes of __shared__ variables, rounded up, and a block's own 1 KiB */
+    MAX_SPLITS = 44,
+    MAX_DONE = 16384, /* counters of units and row groups */
+    DEPTH = 4,        /* slots of a warp's ring */
+    DEEP = 6          /* where x leaves room */
 };
 
 /* How the tensor-core kernel cuts a product; a function of its size and the device. */
 struct rows_plan {
-    int mw, mt; /* a block has mw * mt * 16 outputs */
-    int n_tiles, n_split;
+    int n_units, n_steps;
+    int n_split, n_shares; /* of steps, of units: as many blocks as multiprocessors, or fewer */
 };
 
 static int divide_up(int n, int by)
@@ -44,127 +44,141 @@ static bool is_aligned(const void *p, size_t to)
     return (uintptr_t)p % to == 0;
 }
 
-/* Time in ns of a plan at 8 rows, by a model of the H200: a multiprocessor's share
- * of the memory is 32 bytes a ns, 24 with a single block; 2 KB of x a step come at
- * 40 bytes a ns; blocks that share outputs wait for each other and add up. */
-static long long plan_cost(const struct rows_plan *plan, int n_steps, int n_sm)
+/* Time of a plan in ns, by a model of the H200: a multiprocessor's share of the
+ * memory brings a unit's step in 128 ns, one warp alone takes 300 for it; the sums
+ * of splits have to be left and read again. */
+static long long plan_cost(const struct rows_plan *plan)
 {
-    long long blocks = divide_up(plan->n_tiles * plan->n_split, n_sm);
-    long long step = (long long)plan->mw * plan->mt * 16 * 128 / (blocks == 1 ? 24 : 32) + 50;
-    int groups = ROWS_WARPS / plan->mw;
-    /* Step groups of a block wait for the one that has most. */
-    long long steps = (long long)divide_up(divide_up(n_steps, plan->n_split), groups) * groups;
+    long long units = divide_up(plan->n_units, plan->n_shares);
+    long long steps = divide_up(plan->n_steps, plan->n_split);
+    long long stream = units * steps * 128;
+    long long serial = divide_up((int)units, UNIT_WARPS) * steps * 300;
 
-    return blocks * steps * step + (plan->n_split > 1 ? 1500 + 100 * plan->n_split : 0);
+    return (stream > serial ? stream : serial) + steps * 40 +
+           (plan->n_split > 1 ? 1000 + 60 * plan->n_split : 0);
 }
 
-static struct rows_plan make_plan(const struct matmul_args *a, int n_sm)
+static struct rows_plan make_plan(int n_units, int n_in, int n_sm)
 {
-    static const int shape[][2] = {{4, 2}, {1, 2}, {1, 1}};
-    int n_steps = divide_up(a->n_in, ROWS_STEP);
-    struct rows_plan best = {0, 0, 0, 0};
-    long long best_cost = -1;
+    int n_steps = divide_up(n_in, ROWS_STEP);
+    struct rows_plan best = {n_units, n_steps, 1, n_units < n_sm ? n_units : n_sm};
 
-    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
-        for (int split = 1; split <= MAX_SPLITS && split <= n_steps; split++) {
-            int outs = shape[i][0] * shape[i][1] * 16;
-            struct rows_plan plan = {shape[i][0], shape[i][1], divide_up(a->n_out, outs), split};
-            if (split > 1 && plan.n_tiles * split > MAX_WAVES * n_sm)
-                break;
-            long long cost = plan_cost(&plan, n_steps, n_sm);
-            if (best_cost < 0 || cost < best_cost) {
-                best = plan;
-                best_cost = cost;
-            }
-        }
+    /* Counters for two groups of rows. */
+    for (int split = 2; n_units <= MAX_DONE / 2 && split <= MAX_SPLITS; split++) {
+        if (split > n_steps || split > n_sm)
+            break;
+        int share = divide_up(n_units, n_sm / split);
+        struct rows_plan plan = {n_units, n_steps, split, divide_up(n_units, share)};
+        if (plan_cost(&plan) < plan_cost(&best))
+            best = plan;
+    }
     return best;
 }
 
-template <enum weight_type TYPE, int NT>
-static void (*rows_kernel_of(const struct rows_plan *plan))(struct matmul_rows_params)
-{
-    if (plan->mw == 4)
-        return matmul_rows_kernel<TYPE, NT, 4, 2>;
-    return plan->mt == 2 ? matmul_rows_kernel<TYPE, NT, 1, 2> : matmul_rows_kernel<TYPE, NT, 1, 1>;
-}
-
-template <enum weight_type TYPE>
-static void (*rows_kernel_for(const struct rows_plan *plan, int n_tiles))(struct matmul_rows_params)
+template <enum weight_type TYPE, int SLOTS>
+static void (*rows_kernel_of(int n_tiles))(struct matmul_units_params)
 {
     switch (n_tiles) {
     case 1:
-        return rows_kernel_of<TYPE, 1>(plan);
+        return matmul_rows_kernel<TYPE, 1, SLOTS>;
     case 2:
-        return rows_kernel_of<TYPE, 2>(plan);
+        return matmul_rows_kernel<TYPE, 2, SLOTS>;
     case 3:
-        return rows_kernel_of<TYPE, 3>(plan);
+        return matmul_rows_kernel<TYPE, 3, SLOTS>;
     default:
-        return rows_kernel_of<TYPE, MAX_TILES>(plan);
+        return matmul_rows_kernel<TYPE, MAX_TILES, SLOTS>;
     }
 }
 
-/* Shared memory in bytes, and in p->chunk_shift how much of x that holds: as much
- * as leaves room for a second block beside, and no more than a block's k. */
-static size_t plan_shared(struct matmul_rows_params *p, const struct rows_plan *plan, int type,
-                          int nt, size_t shared_per_block)
+template <enum weight_type TYPE>
+static void (*rows_kernel_for(int n_tiles, int depth))(struct matmul_units_params)
 {
-    size_t room = (shared_per_block + 1024) / 2 - 1024 - STATIC_SHARED;
-    size_t step = matmul_rows_step_bytes(type, nt),
-           reduce = matmul_rows_reduce_bytes(nt, plan->mw, plan->mt);
-    int steps = divide_up(p->n_steps, plan->n_split);
+    return depth == DEEP ? rows_kernel_of<TYPE, DEEP>(n_tiles)
+                         : rows_kernel_of<TYPE, DEPTH>(n_tiles);
+}
 
-    p->chunk_shift = 3; /* every step group of a block has one */
-    while (1 << p->chunk_shift < steps && step << (p->chunk_shift + 1) <= room)
-        p->chunk_shift++;
-    size_t stage = step << p->chunk_shift;
-    return stage > reduce ? stage : reduce;
+/* The weights of `a` in order; returns the number of their units. */
+static int list_parts(struct matmul_units_part part[MATMUL_WEIGHTS], const struct matmul_args *a)
+{
+    int n_units = divide_up(a->n_out, UNIT_OUTS);
+
+    part[0] = {(const unsigned char *)a->w, a->bias, a->out, a->n_out, n_units};
+    for (int i = 1; i < MATMUL_WEIGHTS; i++) {
+        part[i] = part[i - 1];
+        if (i > a->n_also)
+            continue;
+        const struct matmul_also *also = &a->also[i - 1];
+        n_units += divide_up(also->n_out, UNIT_OUTS);
+        part[i] = {(const unsigned char *)also->w, also->bias, also->out, also->n_out, n_units};
+    }
+    return n_units;
+}
+
+/* What of x lies in shared memory at a time, and how deep the rings are beside it:
+ * all of a split's steps where that is possible. Returns the bytes. */
+static size_t plan_shared(struct matmul_units_params *p, int *depth, size_t step_bytes,
+                          size_t shared_per_block)
+{
+    int steps = divide_up(p->n_steps, p->n_split);
+
+    *depth = matmul_rows_ring_bytes(DEEP) + (size_t)steps * step_bytes <= shared_per_block ? DEEP
+                                                                                           : DEPTH;
+    size_t ring = matmul_rows_ring_bytes(*depth);
+    CHECK(ring + step_bytes <= shared_per_block); /* sm_80 has 163 KB */
+    int fits = (int)((shared_per_block - ring) / step_bytes);
+    p->chunk = steps < fits ? steps : fits;
+    return ring + (size_t)p->chunk * step_bytes;
+}
+
+static enum status launch_rows(struct device *dev, enum weight_type type, int nt,
+                               struct matmul_units_params *p, dim3 grid, struct err *err)
+{
+    int depth = DEPTH;
+    size_t shared = plan_shared(p, &depth, matmul_rows_step_bytes(type, nt),
+                                device_cuda_limits(dev)->shared_per_block);
+
+    return cuda_launch_early(dev,
+                             type == WEIGHT_BF16 ? rows_kernel_for<WEIGHT_BF16>(nt, depth)
+                                                 : rows_kernel_for<WEIGHT_F16>(nt, depth),
+                             grid, dim3(ROWS_THREADS), shared, *p, err);
 }
 
 static enum status run_rows(struct device *dev, const struct matmul_args *a, struct err *err)
 {
     static const unsigned zeros[MAX_DONE] = {0};
-    const struct device_cuda_limits *limits = device_cuda_limits(dev);
-    struct rows_plan plan = make_plan(a, limits->n_sm);
     int tiles = divide_up(a->n_rows, 8), groups = divide_up(tiles, MAX_TILES);
     int nt = tiles <= 3 ? tiles : MAX_TILES;
-    size_t done_bytes = (size_t)groups * (size_t)plan.n_tiles * sizeof(unsigned);
     struct device_cuda_op op = {"matmul", 0, 0, 1};
-    struct matmul_rows_params p;
+    struct matmul_units_params p;
+    const void *done = NULL;
     void *scratch = NULL;
 
     memset(&p, 0, sizeof p);
-    if (plan.n_split > 1) {
-        CHECK(done_bytes <= sizeof zeros);
-        op.args_bytes = op_cuda_round(done_bytes);
-        op.scratch_bytes = (size_t)plan.n_split * (size_t)a->n_rows * (size_t)plan.n_tiles *
-                           (size_t)(plan.mw * plan.mt * 16) * sizeof(float);
-    }
-    p.out = a->out;
+    p.n_units = list_parts(p.part, a);
+    struct rows_plan plan = make_plan(p.n_units, a->n_in, device_cuda_limits(dev)->n_sm);
+    size_t done_bytes = (size_t)groups * (size_t)plan.n_units * sizeof(unsigned);
+    if (plan.n_split == 1)
+        done_bytes = 0;
+    CHECK(done_bytes <= sizeof zeros);
+    op.args_bytes = op_cuda_round(done_bytes);
+    op.scratch_bytes = (size_t)groups * (size_t)plan.n_units * (size_t)plan.n_split * (size_t)nt *
+                       2 * 32 * sizeof(float4);
     p.x = a->x;
-    p.w = (const unsigned char *)a->w;
-    p.bias = a->bias;
     p.n_rows = a->n_rows;
     p.n_in = a->n_in;
-    p.n_out = a->n_out;
-    p.n_steps = divide_up(a->n_in, ROWS_STEP);
+    p.n_steps = plan.n_steps;
     p.n_split = plan.n_split;
     p.accumulate = a->accumulate;
     p.x_aligned = is_aligned(a->x, 16);
-    size_t shared = plan_shared(&p, &plan, a->type, nt, limits->shared_per_block);
     enum status st = device_cuda_begin(dev, &op, &scratch, err);
-    p.partial = (float *)scratch;
-    if (st == ST_OK && plan.n_split > 1) {
-        const void *done = NULL;
+    p.partial = (float4 *)scratch;
+    if (st == ST_OK && done_bytes > 0)
         st = device_cuda_args(dev, zeros, done_bytes, &done, err);
-        p.done = (unsigned *)(uintptr_t)done;
-    }
+    p.done = (unsigned *)done;
     if (st != ST_OK)
         return st;
-    dim3 grid((unsigned)plan.n_tiles, (unsigned)plan.n_split, (unsigned)groups);
-    return cuda_launch(dev,
-                       a->type == WEIGHT_BF16 ? rows_kernel_for<WEIGHT_BF16>(&plan, nt)
-                                              : rows_kernel_for<WEIGHT_F16>(&plan, nt),
-                       grid, dim3(ROWS_THREADS), shared, p, err);
+    dim3 grid((unsigned)plan.n_shares, (unsigned)plan.n_split, (unsigned)groups);
+    return launch_rows(dev, a->type, nt, &p, grid, err);
 }
 
 template <enum weight_type TYPE, bool BY_FOUR>
@@ -174,8 +188,8 @@ static enum status launch_plain(struct device *dev, const struct matmul_plain_pa
     dim3 grid((unsigned)divide_up(p->n_out, PLAIN_WARPS),
               (unsigned)divide_up(p->n_rows, PLAIN_ROWS));
 
-    return cuda_launch(dev, matmul_plain_kernel<TYPE, BY_FOUR>, grid, dim3(PLAIN_THREADS), 0, *p,
-                       err);
+    return cuda_launch_early(dev, matmul_plain_kernel<TYPE, BY_FOUR>, grid, dim3(PLAIN_THREADS), 0,
+                             *p, err);
 }
 
 static enum status run_plain(struct device *dev, const struct matmul_args *a, struct err *err)
@@ -262,10 +276,10 @@ static enum status launch_split(struct device *dev, const struct matmul_args *a,
     p.inverse = s->inverse;
     p.n_rows = a->n_rows;
     p.n_in = a->n_in;
-    return cuda_launch(dev,
-                       a->type == WEIGHT_F16 ? matmul_gemm_split_kernel<WEIGHT_F16>
-                                             : matmul_gemm_split_kernel<WEIGHT_BF16>,
-                       dim3((unsigned)a->n_rows), dim3(GEMM_THREADS), 0, p, err);
+    return cuda_launch_early(dev,
+                             a->type == WEIGHT_F16 ? matmul_gemm_split_kernel<WEIGHT_F16>
+                                                   : matmul_gemm_split_kernel<WEIGHT_BF16>,
+                             dim3((unsigned)a->n_rows), dim3(GEMM_THREADS), 0, p, err);
 }
 
 static enum status launch_finish(struct device *dev, const struct matmul_args *a,
@@ -283,7 +297,7 @@ static enum status launch_finish(struct device *dev, const struct matmul_args *a
     /* Where cuBLAS wrote to `out` itself it has added already. */
     p.accumulate = a->accumulate && s->product != a->out;
     dim3 grid((unsigned)divide_up(a->n_out, GEMM_THREADS), (unsigned)a->n_rows);
-    return cuda_launch(dev, matmul_gemm_finish_kernel, grid, dim3(GEMM_THREADS), 0, p, err);
+    return cuda_launch_early(dev, matmul_gemm_finish_kernel, grid, dim3(GEMM_THREADS), 0, p, err);
 }
 
 /* At most GEMM_ROWS rows. */
@@ -329,18 +343,38 @@ static enum status run_many(struct device *dev, const struct matmul_args *a, str
     return st;
 }
 
-extern "C" enum status matmul_cuda(struct device *dev, const struct matmul_args *a, struct err *err)
+/* What 16-byte loads need; f32 is read by elements otherwise. */
+static bool fits_loads(const struct matmul_args *a, const void *w)
 {
-    /* What 16-byte loads need; f32 is read by elements otherwise. */
-    bool fits =
-        a->type == WEIGHT_F32 ? is_aligned(a->w, 4) : a->n_in % 8 == 0 && is_aligned(a->w, 16);
+    return a->type == WEIGHT_F32 ? is_aligned(w, 4) : a->n_in % 8 == 0 && is_aligned(w, 16);
+}
 
-    if (a->n_rows == 0)
-        return ST_OK;
-    CHECK(a->n_rows > 0 && a->n_in > 0 && a->n_out > 0);
+static enum status run_single(struct device *dev, const struct matmul_args *a, struct err *err)
+{
+    bool fits = fits_loads(a, a->w);
+
     if (fits && a->n_rows > MATMUL_ROWS)
         return run_many(dev, a, err);
     if (fits && a->type != WEIGHT_F32)
         return run_rows(dev, a, err);
     return run_plain(dev, a, err);
+}
+
+extern "C" enum status matmul_cuda(struct device *dev, const struct matmul_args *a, struct err *err)
+{
+    bool is_one = a->type != WEIGHT_F32 && a->n_rows <= MATMUL_ROWS && fits_loads(a, a->w);
+    enum status st = ST_OK;
+
+    if (a->n_rows == 0)
+        return ST_OK;
+    CHECK(a->n_rows > 0 && a->n_in > 0 && a->n_also >= 0 && a->n_also < MATMUL_WEIGHTS);
+    for (int i = 0; i < a->n_also; i++)
+        is_one = is_one && fits_loads(a, a->also[i].w);
+    if (is_one)
+        return run_rows(dev, a, err);
+    for (int i = 0; st == ST_OK && i <= a->n_also; i++) {
+        struct matmul_args one = matmul_single(a, i);
+        st = run_single(dev, &one, err);
+    }
+    return st;
 }

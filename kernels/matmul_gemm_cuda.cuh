@@ -2,13 +2,14 @@
  * matmul_gemm_cuda.cuh - what cuBLAS does not do in a product of many rows: cut
  * activations into parts of the weights' type, and finish the outputs.
  *
- * The parts are those of matmul_rows_cuda.cuh, except that f16 takes one power of
+ * The parts are those of matmul_parts_cuda.cuh, except that f16 takes one power of
  * two per row: a part's product is then brought back when the row is finished.
  */
 #ifndef KERNELS_MATMUL_GEMM_CUDA_CUH
 #define KERNELS_MATMUL_GEMM_CUDA_CUH
 
-#include "kernels/matmul_rows_cuda.cuh"
+#include "kernels/matmul_parts_cuda.cuh"
+#include "kernels/op_cuda.cuh"
 
 enum { GEMM_THREADS = 256 };
 
@@ -51,6 +52,7 @@ template <enum weight_type TYPE>
 static __global__ void __launch_bounds__(GEMM_THREADS)
     matmul_gemm_split_kernel(struct matmul_gemm_split_params p)
 {
+    op_cuda_start();
     size_t n_in = (size_t)p.n_in, row = blockIdx.x, n = (size_t)p.n_rows * n_in;
     const float *x = p.x + row * n_in;
     float scale = 1.0f;
@@ -61,16 +63,16 @@ static __global__ void __launch_bounds__(GEMM_THREADS)
             uint32_t magnitude = __float_as_uint(x[k]) & 0x7fffffffu;
             bits = magnitude > bits ? magnitude : bits;
         }
-        uint32_t exponent = matmul_rows_scale_exponent(matmul_gemm_block_max(bits));
+        uint32_t exponent = matmul_parts_scale_exponent(matmul_gemm_block_max(bits));
         scale = __uint_as_float(exponent << 23);
         if (threadIdx.x == 0)
             p.inverse[row] = __uint_as_float((254u - exponent) << 23);
     }
     for (int k = (int)threadIdx.x * 2; k < p.n_in; k += GEMM_THREADS * 2) {
         uint32_t part[3];
-        matmul_rows_split<TYPE>(part, x[k] * scale, x[k + 1] * scale);
+        matmul_parts_split<TYPE>(part, x[k] * scale, x[k + 1] * scale);
 #pragma unroll
-        for (int i = 0; i < matmul_rows_parts<TYPE>; i++)
+        for (int i = 0; i < matmul_parts_of<TYPE>; i++)
             *reinterpret_cast<uint32_t *>(p.part + (size_t)i * n + row * n_in + (size_t)k) =
                 part[i];
     }
@@ -80,6 +82,7 @@ static __global__ void __launch_bounds__(GEMM_THREADS)
 static __global__ void __launch_bounds__(GEMM_THREADS)
     matmul_gemm_finish_kernel(struct matmul_gemm_finish_params p)
 {
+    op_cuda_start();
     int o = (int)blockIdx.x * GEMM_THREADS + (int)threadIdx.x, row = (int)blockIdx.y;
 
     if (o >= p.n_out)

@@ -9,6 +9,7 @@
 #ifndef KERNELS_MATMUL_PLAIN_CUDA_CUH
 #define KERNELS_MATMUL_PLAIN_CUDA_CUH
 
+#include "kernels/op_cuda.cuh"
 #include "kernels/reduce_cuda.cuh"
 #include "kernels/weight_cuda.cuh"
 
@@ -45,9 +46,9 @@ static __device__ __forceinline__ void matmul_plain_dot(float sum[PLAIN_ROWS], c
             const float *at = x + (size_t)(r < n_live ? r : 0) * (size_t)n_in + k;
             float4 v = make_float4(0, 0, 0, 0);
             if (BY_FOUR)
-                v = __ldg(reinterpret_cast<const float4 *>(at));
+                v = *reinterpret_cast<const float4 *>(at);
             else
-                v.x = __ldg(at);
+                v.x = *at;
             sum[r] = fmaf(v.x, weight[0], sum[r]);
             if (BY_FOUR) {
                 sum[r] = fmaf(v.y, weight[1], sum[r]);
@@ -63,6 +64,7 @@ template <enum weight_type TYPE, bool BY_FOUR>
 static __global__ void __launch_bounds__(PLAIN_THREADS)
     matmul_plain_kernel(struct matmul_plain_params p)
 {
+    op_cuda_start();
     int o = (int)blockIdx.x * PLAIN_WARPS + (int)threadIdx.x / 32,
         row0 = (int)blockIdx.y * PLAIN_ROWS;
     int n_live = p.n_rows - row0 < PLAIN_ROWS ? p.n_rows - row0 : PLAIN_ROWS;

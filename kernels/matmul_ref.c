@@ -2,7 +2,7 @@
 
 #include "kernels/weight.h"
 
-void matmul_ref(const struct matmul_args *a)
+static void single_ref(const struct matmul_args *a)
 {
     size_t n_in = (size_t)a->n_in, n_out = (size_t)a->n_out;
 
@@ -18,4 +18,12 @@ void matmul_ref(const struct matmul_args *a)
                 sum += a->out[r * n_out + o];
             a->out[r * n_out + o] = (float)sum;
         }
+}
+
+void matmul_ref(const struct matmul_args *a)
+{
+    for (int i = 0; i <= a->n_also; i++) {
+        struct matmul_args one = matmul_single(a, i);
+        single_ref(&one);
+    }
 }

@@ -120,6 +120,44 @@ static enum status project(const struct forward *fw, const struct weight *weight
     return device_ops(fw->dev)->matmul(fw->dev, &args, err);
 }
 
+/* A weight and where its product with the normalized rows goes. */
+struct projection {
+    const struct weight *weight;
+    float *out;
+    size_t n_out;
+};
+
+/* Products of one x by up to MATMUL_WEIGHTS weights: one operation if the types allow it. */
+static enum status project_all(const struct forward *fw, const struct projection *to, int n,
+                               struct rows rows, struct err *err)
+{
+    size_t hidden = fw->cfg->hidden;
+    struct matmul_args args = {
+        .out = to[0].out + (size_t)rows.from * to[0].n_out,
+        .x = fw->scratch->norm + (size_t)rows.from * hidden,
+        .w = to[0].weight->data,
+        .bias = to[0].weight->bias,
+        .type = to[0].weight->type,
+        .n_rows = rows.n,
+        .n_in = (int)hidden,
+        .n_out = (int)to[0].n_out,
+    };
+
+    for (int i = 1; i < n; i++) {
+        if (to[i].weight->type != args.type) {
+            enum status st = project_all(fw, to, i, rows, err);
+            return st == ST_OK ? project_all(fw, to + i, n - i, rows, err) : st;
+        }
+        args.also[args.n_also++] = (struct matmul_also){
+            .out = to[i].out + (size_t)rows.from * to[i].n_out,
+            .w = to[i].weight->data,
+            .bias = to[i].weight->bias,
+            .n_out = (int)to[i].n_out,
+        };
+    }
+    return device_ops(fw->dev)->matmul(fw->dev, &args, err);
+}
+
 /* Every head of q or k on its own; nothing for families without such norms. */
 static enum status normalize_heads(const struct forward *fw, const struct weight *weight, float *x,
                                    int n_heads, struct err *err)
@@ -147,6 +185,8 @@ static enum status attention_block(const struct forward *fw, const struct model_
     size_t q_cols = (size_t)fw->cfg->n_heads * fw->cfg->head_dim;
     size_t kv_cols = (size_t)fw->cfg->n_kv_heads * fw->cfg->head_dim;
     struct rows all = {0, args->n_rows};
+    const struct projection qkv[] = {
+        {&w->q, s->q, q_cols}, {&w->k, s->k, kv_cols}, {&w->v, s->v, kv_cols}};
     struct model_attend_args attend = {
         .layer = layer,
         .n_rows = args->n_rows,
@@ -159,11 +199,7 @@ static enum status attention_block(const struct forward *fw, const struct model_
     enum status st = normalize(fw, &w->input_norm, all, err);
 
     if (st == ST_OK)
-        st = project(fw, &w->q, s->q, q_cols, s->norm, hidden, all, err);
-    if (st == ST_OK)
-        st = project(fw, &w->k, s->k, kv_cols, s->norm, hidden, all, err);
-    if (st == ST_OK)
-        st = project(fw, &w->v, s->v, kv_cols, s->norm, hidden, all, err);
+        st = project_all(fw, qkv, 3, all, err);
     if (st == ST_OK)
         st = normalize_heads(fw, &w->q_norm, s->q, args->n_rows * (int)fw->cfg->n_heads, err);
     if (st == ST_OK)
@@ -181,6 +217,7 @@ static enum status mlp_block(const struct forward *fw, int layer, struct rows wa
     const struct weights_layer *w = &fw->weights->layer[layer];
     struct forward_scratch *s = fw->scratch;
     size_t hidden = fw->cfg->hidden, ff = fw->cfg->intermediate;
+    const struct projection gate_up[] = {{&w->gate, s->gate, ff}, {&w->up, s->up, ff}};
     struct swiglu_args swiglu = {
         .out = s->gate + (size_t)wanted.from * ff,
         .gate = s->gate + (size_t)wanted.from * ff,
@@ -194,9 +231,7 @@ static enum status mlp_block(const struct forward *fw, int layer, struct rows wa
         return ST_OK;
     st = normalize(fw, &w->post_norm, wanted, err);
     if (st == ST_OK)
-        st = project(fw, &w->gate, s->gate, ff, s->norm, hidden, wanted, err);
-    if (st == ST_OK)
-        st = project(fw, &w->up, s->up, ff, s->norm, hidden, wanted, err);
+        st = project_all(fw, gate_up, 2, wanted, err);
     if (st == ST_OK)
         st = device_ops(fw->dev)->swiglu(fw->dev, &swiglu, err);
     if (st == ST_OK)

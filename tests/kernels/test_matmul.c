@@ -192,6 +192,47 @@ static void no_rows_touch_nothing(void **state)
     device_close(dev);
 }
 
+static void weights_that_go_together_give_the_bits_of_one_by_one(void **state)
+{
+    static const int outs[MATMUL_WEIGHTS] = {40, 7, 130};
+    struct device *dev = data_device(2, false);
+    float *out[MATMUL_WEIGHTS], *alone;
+
+    for (size_t t = 0; t < 3; t++) {
+        struct problem p = {5, 264, 130, types[t], true, true};
+        struct data d;
+
+        data_init(&d, &p);
+        alone = malloc((size_t)p.n_rows * (size_t)p.n_out * sizeof *alone);
+        for (int i = 0; i < MATMUL_WEIGHTS; i++)
+            out[i] = malloc((size_t)p.n_rows * (size_t)p.n_out * sizeof *alone);
+        struct matmul_args a = args_of(&p, &d, out[0]);
+        a.n_out = outs[0];
+        a.n_also = MATMUL_WEIGHTS - 1;
+        for (int i = 1; i < MATMUL_WEIGHTS; i++) {
+            (void)args_of(&p, &d, out[i]);
+            /* Other rows of the same table are another weight. */
+            a.also[i - 1] = (struct matmul_also){.out = out[i],
+                                                 .w = (char *)d.w + (size_t)(130 - outs[i]) * 264 *
+                                                                        weight_bytes(p.type),
+                                                 .bias = i == 1 ? NULL : d.bias,
+                                                 .n_out = outs[i]};
+        }
+        run(dev, &a);
+        for (int i = 0; i < MATMUL_WEIGHTS; i++) {
+            struct matmul_args one = matmul_single(&a, i);
+            size_t n = (size_t)p.n_rows * (size_t)outs[i];
+            one.out = args_of(&p, &d, alone).out;
+            run(dev, &one);
+            assert_memory_equal(alone, out[i], n * sizeof *alone);
+            free(out[i]);
+        }
+        free(alone);
+        data_release(&d);
+    }
+    device_close(dev);
+}
+
 static void speed_is_printed(void **state)
 {
     static const int sizes[][3] = {
@@ -227,6 +268,7 @@ int main(void)
         cmocka_unit_test(vector_path_has_the_promised_order_and_error),
         cmocka_unit_test(portable_path_has_the_promised_order_and_error),
         cmocka_unit_test(no_rows_touch_nothing),
+        cmocka_unit_test(weights_that_go_together_give_the_bits_of_one_by_one),
         cmocka_unit_test(speed_is_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
