@@ -20,7 +20,7 @@
 
 enum {
     MSG_MAGIC = 0x564b534d, /* "MSKV" */
-    MSG_VERSION = 2,
+    MSG_VERSION = 3,
     MSG_HEADER_BYTES = 32,
     MSG_MAX_BYTES = 1 << 20,
     MSG_MAX_TOKENS = 200 * 1024, /* prompt or output of one message */
@@ -266,6 +266,7 @@ struct msg_ready {
     double load_s;
     double device_link_gbps; /* measured from pinned host memory to the device; 0: none */
     uint32_t device_node;    /* NUMA node that the device hangs on; UINT32_MAX: unknown, none */
+    double compute_gflops;   /* of verify's own products, measured; 0 elsewhere */
 };
 
 struct msg_prefill {

@@ -18,7 +18,7 @@ void code_error(struct coder *c, struct msg_error *m)
 
 void code_ready(struct coder *c, struct msg_ready *m)
 {
-    msg_fields(c, 12);
+    msg_fields(c, 13);
     code_text(c, "name", m->name, sizeof m->name);
     code_text(c, "device", m->device, sizeof m->device);
     code_u64(c, "weight_bytes", &m->weight_bytes);
@@ -31,6 +31,7 @@ void code_ready(struct coder *c, struct msg_ready *m)
     code_f64(c, "load_s", &m->load_s);
     code_f64(c, "device_link_gbps", &m->device_link_gbps);
     code_u32(c, "device_node", &m->device_node);
+    code_f64(c, "compute_gflops", &m->compute_gflops);
 }
 
 void code_prefill(struct coder *c, struct msg_prefill *m)

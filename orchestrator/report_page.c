@@ -8,6 +8,7 @@
 #include "orchestrator/html.h"
 #include "orchestrator/replay_plan.h"
 #include "orchestrator/report_plots.h"
+#include "orchestrator/report_roofline.h"
 #include "orchestrator/report_table.h"
 
 /* gnuplot draws text and axes in black: on a dark page they take its ink. Narrower than 32rem
@@ -115,6 +116,7 @@ static void study_section(FILE *to, const struct report_run *run, uint32_t study
     marks(to, run);
     report_table_cells(to, run->s, study);
     sentences(to, run->s, study);
+    report_roofline(to, run, study);
     figures(to, &run->charts[study], dir);
     fputs("<details><summary>Every trial</summary>\n", to);
     report_table_trials(to, run, study);

@@ -284,34 +284,31 @@ static void read_uses(struct json_coder *c, struct result *r, const struct exper
             c->bad = "cells";
 }
 
-static void code_reason(struct json_coder *c, struct result *r)
+/* Words from elsewhere need not be UTF-8: `instead` is written for those. */
+static void code_text(struct json_coder *c, const char *key, char *text, size_t size,
+                      const char *instead)
 {
     if (c->write) {
-        json_t *text = json_string(r->reason);
-        /* Words from elsewhere need not be UTF-8. */
-        put(c, "reason", text != NULL ? text : json_string("(unprintable reason)"));
+        json_t *value = json_string(text);
+        put(c, key, value != NULL ? value : json_string(instead));
         return;
     }
-    const char *text = json_string_value(get(c, "reason"));
-    if (text == NULL || strlen(text) >= sizeof r->reason) {
-        c->bad = c->bad != NULL ? c->bad : "reason";
+    const char *words = json_string_value(get(c, key));
+    if (words == NULL || strlen(words) >= size) {
+        c->bad = c->bad != NULL ? c->bad : key;
         return;
     }
-    memcpy(r->reason, text, strlen(text) + 1);
+    memcpy(text, words, strlen(words) + 1);
 }
 
-static void code_document_name(struct json_coder *c, struct result *r)
+/* Runs of older programs recorded none. */
+static void code_ceilings(struct json_coder *c, struct ceilings *x)
 {
-    if (c->write) {
-        put(c, "document_name", json_string(r->document_name));
-        return;
-    }
-    const char *text = json_string_value(get(c, "document_name"));
-    if (text == NULL || strlen(text) >= sizeof r->document_name) {
-        c->bad = c->bad != NULL ? c->bad : "document_name";
-        return;
-    }
-    memcpy(r->document_name, text, strlen(text) + 1);
+    const json_t *value = json_object_get(c->object, "ceilings");
+    if (c->write && x->memory_gbps > 0)
+        put(c, "ceilings", ceilings_json(x));
+    else if (!c->write && value != NULL && !ceilings_read(x, value))
+        c->bad = c->bad != NULL ? c->bad : "ceilings";
 }
 
 /* Only of a failure, and only where there is one. */
@@ -346,10 +343,10 @@ static void code_result(struct json_coder *c, struct result *r, const struct exp
         read_uses(c, r, e);
     code_word(c, "method", name_of_method, METHOD_COUNT, &method);
     code_count(c, "document", EXPERIMENT_MAX_DOCUMENTS - 1, &r->document);
-    code_document_name(c, r);
+    code_text(c, "document_name", r->document_name, sizeof r->document_name, "");
     code_u64(c, "seed", INT64_MAX, &r->seed);
     code_word(c, "status", status_word, 2, &ok);
-    code_reason(c, r);
+    code_text(c, "reason", r->reason, sizeof r->reason, "(unprintable reason)");
     code_real(c, "prefill_s", &r->prefill_s);
     r->method = (enum method)method;
     r->ok = ok != 0;
@@ -361,10 +358,12 @@ static void code_result(struct json_coder *c, struct result *r, const struct exp
     if (c->write)
         put(c, "setting", inner.object);
     c->bad = c->bad != NULL ? c->bad : inner.bad;
-    if (r->ok)
+    if (r->ok) {
         code_measured(c, &r->meas);
-    else
+        code_ceilings(c, &r->ceilings);
+    } else {
         code_log(c, r);
+    }
     r->meas.trial = r->trial;
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/msg.h"
 #include "common/status.h"
+#include "orchestrator/ceilings.h"
 #include "orchestrator/dataset.h"
 #include "orchestrator/experiment.h"
 #include "orchestrator/matrix.h"
@@ -26,10 +27,11 @@ struct result {
     uint32_t n_uses;
     struct use *use; /* owned */
     bool ok;
-    char reason[MSG_TEXT];  /* why not; "" if ok */
-    char *log;              /* owned; the end of the failed process's log, NULL for none */
-    double prefill_s;       /* of the trial's prompt: time to first token, measured once */
-    struct msg_result meas; /* owns its tokens; zero if not ok */
+    char reason[MSG_TEXT];    /* why not; "" if ok */
+    char *log;                /* owned; the end of the failed process's log, NULL for none */
+    double prefill_s;         /* of the trial's prompt: time to first token, measured once */
+    struct msg_result meas;   /* owns its tokens; zero if not ok */
+    struct ceilings ceilings; /* zero: none were recorded; result_init leaves zero */
 };
 
 /* Copies everything; the result owns its copies. `meas` NULL: failed, with `reason`. */

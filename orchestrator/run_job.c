@@ -253,6 +253,7 @@ static void set_up(struct run_job *job)
     run->file = job->results;
     run->watch = &job->watch;
     run->done = job->done;
+    run->models = job->plan.ceilings;
     run->result = mem_resize(run->result, (size_t)run->n_results + n_trials, sizeof *run->result);
     job->verify.memory_gbps = job->record.memory_gbps;
     job->verify.link_gbps = job->record.link_gbps;

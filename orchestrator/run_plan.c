@@ -43,6 +43,10 @@ static enum status plan_memory(struct run_plan *p, struct err *err)
     }
     if (p->speculates)
         st = target_shape_draft(&draft, p->e->draft, &p->shape, err);
+    p->ceilings.target = ceilings_model_of(&p->shape);
+    p->ceilings.draft = ceilings_model_of(&draft);
+    if (p->ceilings.draft.window == 0 || p->ceilings.draft.window > p->e->sinks + p->e->window)
+        p->ceilings.draft.window = p->e->sinks + p->e->window;
     p->random_target = p->shape.random_weights;
     p->random_draft = draft.random_weights;
     p->need = (struct memory_need){.arena_bytes = memory_plan_arena_bytes(&p->memory, &p->shape),

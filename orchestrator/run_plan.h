@@ -5,6 +5,7 @@
 #ifndef ORCHESTRATOR_RUN_PLAN_H
 #define ORCHESTRATOR_RUN_PLAN_H
 
+#include "orchestrator/ceilings.h"
 #include "orchestrator/matrix.h"
 #include "orchestrator/memory_plan.h"
 #include "orchestrator/prompt_source.h"
@@ -18,6 +19,7 @@ struct run_plan {
     struct prompt_source *source;
     struct memory_plan memory;
     struct memory_need need;
+    struct ceilings ceilings;         /* its models; rates are not known yet */
     bool speculates;                  /* some method needs the draft */
     bool random_target, random_draft; /* their weights are random: target_shape.h */
 };

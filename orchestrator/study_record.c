@@ -18,6 +18,19 @@ static void unlock(struct study_place *p)
 
 /* ---- results ---- */
 
+/* A draft on a device of another kind is held against nothing. */
+static struct ceilings ceilings_at(const struct study_place *p)
+{
+    const struct place *place = &p->run->e->place[p->index % p->run->e->n_places];
+    size_t kind = strcspn(place->verify, ":") + 1;
+    struct ceilings c = p->run->models;
+
+    ceilings_set_rates(&c, &p->verify);
+    if (strncmp(place->verify, place->draft, kind) != 0)
+        c.draft = (struct ceilings_model){0};
+    return c;
+}
+
 static void note(const struct study_place *p, const struct result *r)
 {
     if (r->ok)
@@ -41,6 +54,7 @@ enum status study_record_trial(struct study_place *p, const struct trial *t,
         free(meas->token);
     snprintf(r->document_name, sizeof r->document_name, "%s",
              prompt_source_name(run->source, t->document));
+    r->ceilings = ceilings_at(p);
     run->n_failed += meas == NULL;
     st = results_append(run->file, r, err);
     run_watch_trial(run->watch, p->index, r);

@@ -25,6 +25,7 @@ struct study_run {
     struct prompt_source *source;
     struct results_file *file;
     struct run_watch *watch;
+    struct ceilings models;     /* of the run's checkpoints; each place has its own rates */
     const bool *done;           /* [matrix->n_trials]: not to be run; NULL: none */
     struct study_place **place; /* [n_places], owned; those not opened are NULL */
     uint32_t n_places;

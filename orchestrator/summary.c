@@ -146,6 +146,32 @@ static struct round_ms round_mean(const struct grid *g)
                              sum.link_wait * scale, sum.messages * scale, sum.other * scale};
 }
 
+double round_ms_total(const struct round_ms *r)
+{
+    return r->draft + r->middle + r->verify + r->link_wait + r->messages + r->other;
+}
+
+static void fill_roofline(struct cell *cell, const struct grid *g)
+{
+    struct roofline sum = {.draft = {{0}}}, one;
+    double n_rounds = 0;
+
+    for (uint32_t i = 0; i < g->e->n_seeds * (g->end - g->first); i++) {
+        const struct result *r = nth(g, i);
+        if (r == NULL || !r->ok || r->meas.rounds == 0)
+            continue;
+        if (!roofline_of(r, &one))
+            return;
+        roofline_add(&sum, &one);
+        n_rounds += r->meas.rounds;
+    }
+    if (n_rounds == 0)
+        return;
+    roofline_scale(&sum, 1e3 / n_rounds);
+    cell->roofline = sum;
+    cell->has_roofline = true;
+}
+
 static void count_cell(struct cell *cell, const struct grid *g)
 {
     for (uint32_t i = 0; i < g->e->n_seeds * (g->end - g->first); i++) {
@@ -172,6 +198,7 @@ static void fill_cell(struct cell *cell, const struct grid *g, const struct grid
     cell->ttft_s = over_seeds(g, figure_ttft).mean;
     cell->link_bytes_per_token = over_seeds(g, figure_link_bytes).mean;
     cell->round = round_mean(g);
+    fill_roofline(cell, g);
     cell->delta = paired(g, reference, false);
     cell->speedup = paired(g, reference, true);
 }

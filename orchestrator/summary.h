@@ -13,6 +13,7 @@
 #include "common/status.h"
 #include "orchestrator/experiment.h"
 #include "orchestrator/results.h"
+#include "orchestrator/roofline.h"
 
 struct spread {
     double mean; /* NaN for n == 0 */
@@ -41,6 +42,10 @@ struct cell {
     /* One prefill serves all seeds, and the traffic hardly differs by seed: means only. */
     double ttft_s, link_bytes_per_token;
     struct round_ms round; /* NaN without a round */
+    /* Of the same rounds, in ms: at the ceilings of the device. Only if every
+     * trial that ended well recorded them. */
+    struct roofline roofline;
+    bool has_roofline;
     struct ledger kv;
     uint32_t effective_resident;
 };
@@ -79,5 +84,6 @@ const struct cell *summary_document(const struct summary *s, uint32_t study, uin
 struct spread summary_ratio(const struct summary *s, uint32_t study, uint32_t point, enum method of,
                             enum method over);
 uint64_t ledger_total(const struct ledger *kv);
+double round_ms_total(const struct round_ms *round);
 
 #endif

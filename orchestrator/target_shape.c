@@ -61,6 +61,23 @@ static enum status read_heads(struct target_shape *s, const json_t *config, uint
     return st;
 }
 
+/* What a pass reads and computes beside the attention; the workers are the ones
+ * to refuse a config that is wrong in it. */
+static enum status read_sizes(struct target_shape *s, const json_t *config, struct err *err)
+{
+    const json_t *sizes = json_object_get(config, "intermediate_size");
+    const json_t *slides = json_object_get(config, "use_sliding_window");
+    const json_t *window = json_object_get(config, "sliding_window");
+
+    s->is_tied = json_is_true(json_object_get(config, "tie_word_embeddings"));
+    if (json_is_integer(window) && json_integer_value(window) > 0 &&
+        json_integer_value(window) <= UINT32_MAX && !json_is_false(slides))
+        s->window = (uint32_t)json_integer_value(window);
+    if (sizes == NULL)
+        return ST_OK;
+    return read_count(config, "intermediate_size", 1 << 24, 0, &s->intermediate, err);
+}
+
 static enum status read_fields(struct target_shape *s, const json_t *config, struct err *err)
 {
     uint32_t hidden = 0;
@@ -79,7 +96,8 @@ static enum status read_fields(struct target_shape *s, const json_t *config, str
                        hidden, s->n_heads);
     if (st == ST_OK)
         st = read_heads(s, config, hidden, err);
-    return st;
+    s->hidden = hidden;
+    return st == ST_OK ? read_sizes(s, config, err) : st;
 }
 
 static enum status read_config(struct target_shape *s, const char *path, struct err *err)

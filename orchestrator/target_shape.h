@@ -10,7 +10,10 @@
 #include "common/status.h"
 
 struct target_shape {
-    uint32_t n_layers, n_heads, n_kv_heads, head_dim, n_vocab;
+    uint32_t n_layers, n_heads, n_kv_heads, head_dim, n_vocab, hidden;
+    uint32_t intermediate; /* 0: the config leaves it out */
+    uint32_t window;       /* tokens that a row sees in layers that slide; 0: none do */
+    bool is_tied;          /* the embedding is the output's matrix too */
     uint64_t weight_bytes; /* of its *.safetensors files */
     bool random_weights;   /* made by `mspeckv synth`: whatever uses it must say so */
 };

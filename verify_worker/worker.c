@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "verify_worker/compute_rate.h"
 #include "verify_worker/prefill.h"
 #include "verify_worker/trial.h"
 
@@ -28,7 +29,7 @@ struct worker {
     float *rows; /* [MSG_MAX_ROWS, n_vocab] laws of a pass; registered with the device */
     void *arena; /* the store's, once it is registered with the device */
     int logits_fd;
-    double memory_gbps, device_link_gbps;
+    double memory_gbps, device_link_gbps, compute_gflops;
     uint64_t request; /* being served: answers carry its number */
     bool quit;
 };
@@ -42,6 +43,8 @@ static enum status open_device(struct worker *w, struct err *err)
     st = device_open(&w->dev, w->opt.device, &opt, err);
     if (st == ST_OK)
         st = device_measure_read(w->dev, &w->memory_gbps, err);
+    if (st == ST_OK)
+        st = compute_rate_measure(w->dev, &w->compute_gflops, err);
     if (st == ST_OK && !device_shares_host(w->dev))
         st = device_measure_link(w->dev, &w->device_link_gbps, err);
     if (st != ST_OK || !(w->opt.link_ratio > 0))
@@ -91,7 +94,8 @@ static enum status send_ready(struct worker *w, double load_s, struct err *err)
                                    .link_gbps = device_link_gbps(w->dev),
                                    .load_s = load_s,
                                    .device_link_gbps = w->device_link_gbps,
-                                   .device_node = node >= 0 ? (uint32_t)node : UINT32_MAX};
+                                   .device_node = node >= 0 ? (uint32_t)node : UINT32_MAX,
+                                   .compute_gflops = w->compute_gflops};
     snprintf(msg.ready.name, sizeof msg.ready.name, "verify");
     snprintf(msg.ready.device, sizeof msg.ready.device, "%s", device_describe(w->dev));
     return chan_send(w->control, NULL, &msg, err);

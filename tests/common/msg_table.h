@@ -112,9 +112,11 @@ static const struct field fields_round_key[] = {F(round_key, seq), F(round_key, 
                                                 F(round_key, prefix_hash)};
 
 static const struct field fields_ready[] = {
-    F(ready, name),      F(ready, device),     F(ready, weight_bytes),     F(ready, n_layers),
-    F(ready, n_vocab),   F(ready, n_kv_heads), F(ready, head_dim),         F(ready, memory_gbps),
-    F(ready, link_gbps), F(ready, load_s),     F(ready, device_link_gbps), F(ready, device_node)};
+    F(ready, name),          F(ready, device),           F(ready, weight_bytes),
+    F(ready, n_layers),      F(ready, n_vocab),          F(ready, n_kv_heads),
+    F(ready, head_dim),      F(ready, memory_gbps),      F(ready, link_gbps),
+    F(ready, load_s),        F(ready, device_link_gbps), F(ready, device_node),
+    F(ready, compute_gflops)};
 static const struct field fields_prefill[] = {F(prefill, prompt), F(prefill, token)};
 static const struct field fields_prefilled[] = {F(prefilled, prompt), F(prefilled, n_tokens),
                                                 F(prefilled, seconds), F(prefilled, snapshot),

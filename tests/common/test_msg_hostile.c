@@ -76,7 +76,7 @@ static void test_another_version_is_named(void **state)
 
         bytes[4] = MSG_VERSION + 6;
         assert_int_equal(unpack_copy(bytes, n_bytes, &err), ST_VERSION);
-        assert_non_null(strstr(err.text, "version 8 where 2 is spoken"));
+        assert_non_null(strstr(err.text, "version 9 where 3 is spoken"));
         free(bytes);
     }
 }

@@ -133,6 +133,7 @@ static void assert_same(const struct result *a, const struct result *b)
     assert_close(x.k_error_generated, y.k_error_generated, 0);
     assert_close(x.v_error_prompt, y.v_error_prompt, 0);
     assert_close(x.v_error_generated, y.v_error_generated, 0);
+    assert_memory_equal(&a->ceilings, &b->ceilings, sizeof a->ceilings);
 }
 
 static void every_field_survives_the_file(void **state)
@@ -149,6 +150,8 @@ static void every_field_survives_the_file(void **state)
     fill(&meas, tokens);
     result_init(&good, &m->trial[m->n_trials - 1], 3.5, &meas, "words of an earlier wait");
     strcpy(good.document_name, "two, \"\xC3\xA9\"\\.txt");
+    good.ceilings =
+        (struct ceilings){1.5, 2.5, 3.5, {1, 2, 3, 4, 5, 6e9, 7e9}, {8, 9, 1, 2, 3, 4, 0}};
     result_init(&bad, &m->trial[0], 3.5, NULL, "the draft worker\ndied \"early\"");
     result_set_log(&bad, "one line\nand \"another\"");
     assert_int_equal(results_open(&f, path, e, &err), ST_OK);
