@@ -7,6 +7,7 @@
 #include "common/args.h"
 #include "kernels/kv_format.h"
 #include "tools/bench/attention_bench.h"
+#include "tools/bench/attention_device.h"
 #include "tools/bench/ceilings_bench.h"
 #include "tools/bench/matmul_bench.h"
 #include "tools/bench/memory_bench.h"
@@ -14,21 +15,30 @@
 
 static const char USAGE[] = "attention|ceilings|matmul|memory|probe [options]";
 
-static enum status attention_options(struct attention_bench *bench, int argc, char **argv,
+struct attention_options {
+    struct attention_bench cpu;
+    struct attention_device other;
+};
+
+static enum status attention_options(struct attention_options *o, int argc, char **argv,
                                      struct err *err)
 {
+    struct attention_bench *bench = &o->cpu;
     const struct arg_spec spec[] = {
+        {"device", ARG_STRING, &o->other.device, NULL, 0, 0, NULL, "D", "cpu:0, or cuda:N"},
         {"tokens", ARG_INT, &bench->n_tokens, NULL, 1, 1 << 20, NULL, "N",
          "visible tokens of the newest row"},
         {"heads", ARG_INT, &bench->n_heads, NULL, 1, 256, NULL, "N", "KV heads"},
+        {"group", ARG_INT, &o->other.n_heads, NULL, 1, 64, NULL, "N",
+         "query heads of a KV head; cuda"},
         {"head-dim", ARG_INT, &bench->head_dim, NULL, 8, KV_MAX_HEAD_DIM, NULL, "D",
          "a multiple of 8"},
-        {"threads", ARG_INT, &bench->n_threads, NULL, 1, 256, NULL, "N", "compute threads"},
+        {"threads", ARG_INT, &bench->n_threads, NULL, 1, 256, NULL, "N", "compute threads; cpu"},
         {"rows", ARG_INT, &bench->n_rows, NULL, 1, 512, NULL, "N",
-         "rows of each format's second line; 1: no second line"},
-        {"repeats", ARG_INT, &bench->n_repeats, NULL, 1, 1000, NULL, "N", "turns per line"},
+         "rows of each format's second line; 1: no second line; cuda: of every line, at most 33"},
+        {"repeats", ARG_INT, &bench->n_repeats, NULL, 1, 1000, NULL, "N", "turns per line; cpu"},
         {"prefill", ARG_FLAG, &bench->prefill, NULL, 0, 0, NULL, NULL,
-         "also chunks of 512 rows over f16 pages"},
+         "also chunks of 512 rows over f16 pages; cpu"},
     };
     const size_t n_specs = sizeof spec / sizeof *spec;
     enum status st = args_parse(spec, n_specs, argc, argv, NULL, err);
@@ -40,7 +50,7 @@ static enum status attention_options(struct attention_bench *bench, int argc, ch
     if (bench->head_dim % 8 != 0)
         return err_set(err, ST_INVALID, "--head-dim %d is not a multiple of 8",
                        (int)bench->head_dim);
-    if (bench->n_rows > bench->n_tokens)
+    if (bench->n_tokens > 0 && bench->n_rows > bench->n_tokens)
         return err_set(err, ST_INVALID, "--rows %d is more than --tokens %d", (int)bench->n_rows,
                        (int)bench->n_tokens);
     return ST_OK;
@@ -49,16 +59,30 @@ static enum status attention_options(struct attention_bench *bench, int argc, ch
 /* Each runs if its options are right; *is_usage: they are not. */
 static enum status run_attention(int argc, char **argv, bool *is_usage, struct err *err)
 {
-    struct attention_bench bench = {.n_tokens = 32768,
-                                    .n_heads = 16,
-                                    .head_dim = 128,
-                                    .n_threads = 2,
-                                    .n_rows = 9,
-                                    .n_repeats = 15};
-    enum status st = attention_options(&bench, argc, argv, err);
+    struct attention_options o = {.cpu = {.head_dim = 128, .n_threads = 2, .n_repeats = 15},
+                                  .other = {.device = "cpu:0", .n_heads = 1}};
+    enum status st = attention_options(&o, argc, argv, err);
+    bool is_cpu = strncmp(o.other.device, "cpu", 3) == 0;
 
     *is_usage = st != ST_OK;
-    return st == ST_OK ? attention_bench_run(&bench, err) : st;
+    if (st != ST_OK)
+        return st;
+    if (is_cpu) {
+        o.cpu.n_tokens = o.cpu.n_tokens > 0 ? o.cpu.n_tokens : 32768;
+        o.cpu.n_heads = o.cpu.n_heads > 0 ? o.cpu.n_heads : 16;
+        o.cpu.n_rows = o.cpu.n_rows > 0 ? o.cpu.n_rows : 9;
+        return attention_bench_run(&o.cpu, err);
+    }
+    *is_usage = o.cpu.n_rows > 33;
+    if (*is_usage)
+        return err_set(err, ST_INVALID, "--rows %d: at most 33 on %s", (int)o.cpu.n_rows,
+                       o.other.device);
+    o.other.n_tokens = o.cpu.n_tokens;
+    o.other.n_kv_heads = o.cpu.n_heads > 0 ? o.cpu.n_heads : 32;
+    o.other.n_heads *= o.other.n_kv_heads;
+    o.other.head_dim = o.cpu.head_dim;
+    o.other.n_rows = o.cpu.n_rows;
+    return attention_device_run(&o.other, err);
 }
 
 static enum status run_memory(int argc, char **argv, bool *is_usage, struct err *err)

@@ -168,8 +168,9 @@ static enum status bench_shape(const struct matmul_bench *b, struct device *dev,
 
 enum status matmul_bench_run(const struct matmul_bench *b, struct err *err)
 {
-    static const size_t shapes[][2] = {{4096, 4096}, {4096, 11008}, {11008, 4096}, {4096, 32000},
-                                       {4096, 1024}, {768, 768},    {768, 3072}};
+    static const size_t shapes[][2] = {{4096, 12288}, {4096, 4096},  {4096, 22016},
+                                       {11008, 4096}, {4096, 32000}, {4096, 6144},
+                                       {768, 2304},   {768, 768},    {768, 6144}};
     const struct device_options opt = {0};
     struct device *dev = NULL;
     double read_gbps = 0;

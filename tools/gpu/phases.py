@@ -197,15 +197,18 @@ class Exactness(Phase):
 
 
 class Speed(Phase):
-    name, title = "speed", "Bandwidth of small-batch products"
-    help = "small-batch products of the 7B shapes against the device's copy"
+    name, title = "speed", "Bandwidth of attention and of small-batch products"
+    help = "attention over 32768 and 4096 tokens, products of the 7B shapes, against the device's copy"
 
     def run(self, check, result):
         bench = check.places.program("mspeckv-bench")
-        code, out, log = check.run([bench, "matmul", "--device", check.device], "bench-matmul.log")
-        if code != 0:
-            raise Missing(check.last_words(log))
-        result["lines"] += [f"  {line}" for line in out.splitlines()]
+        for what, options in (("attention", []), ("attention", ["--heads", 8, "--group", 4]),
+                              ("matmul", [])):
+            code, out, log = check.run([bench, what, "--device", check.device, *options],
+                                       f"bench-{what}{len(options)}.log")
+            if code != 0:
+                raise Missing(check.last_words(log))
+            result["lines"] += [f"  {line}" for line in out.splitlines()] + [""]
 
 
 class Weights(Phase):
