@@ -233,10 +233,26 @@ class Weights(Phase):
 
 class Study(Phase):
     name, title = "study", "a1 at Llama-2-7B's shape"
-    help = "a1 at 32768 tokens: replayed acceptance, equal device KV, the on-chip roof"
+    help = "a1 at 32768 tokens, replayed acceptance"
 
     def run(self, check, result):
         study.a1(check, result)
+
+
+class Equal(Phase):
+    name, title = "equal", "The same at equal device KV"
+    help = "mspeckv_kv_quant in what the baseline's on-chip layers hold"
+
+    def run(self, check, result):
+        study.equal(check, result)
+
+
+class Roof(Phase):
+    name, title = "roof", "The same with all KV on the chip"
+    help = "how fast it would be if nothing were offloaded"
+
+    def run(self, check, result):
+        study.roof(check, result)
 
 
 class Lengths(Phase):
@@ -248,4 +264,4 @@ class Lengths(Phase):
 
 
 ALL = [Probe(), Ceilings(), Kernels(), Sanitizer(), Exactness(), Speed(), Weights(), Study(),
-       Lengths()]
+       Equal(), Roof(), Lengths()]
