@@ -7,10 +7,11 @@
 #include "common/proc.h"
 #include "common/trace.h"
 #include "draft_worker/worker.h"
+#include "metrics/metric_server.h"
 
 struct options {
     struct worker_options worker;
-    const char *log_path, *trace_path;
+    const char *log_path, *trace_path, *metrics;
     int log_level;
 };
 
@@ -78,6 +79,11 @@ static enum status options_parse(struct options *o, int argc, char **argv, struc
          .out = &o->trace_path,
          .value = "FILE",
          .help = "new file for what it does when"},
+        {.name = "metrics",
+         .kind = ARG_STRING,
+         .out = &o->metrics,
+         .value = "ADDR",
+         .help = "serve Prometheus text at HOST:PORT; port 0: any"},
     };
     const size_t n = sizeof specs / sizeof *specs;
     enum status st;
@@ -112,10 +118,13 @@ int main(int argc, char **argv)
     if (st == ST_OK)
         st = trace_open("draft", opt.trace_path, &err);
     if (st == ST_OK)
+        st = metric_server_open(opt.metrics, METRIC_DRAFT, &err);
+    if (st == ST_OK)
         st = worker_open(&worker, &opt.worker, &err);
     if (st == ST_OK)
         st = worker_loop(worker, &err);
     worker_close(worker);
+    metric_server_close();
     trace_close();
     return exit_report("mspeckv-draft", EXIT_RUNTIME, st, &err);
 }

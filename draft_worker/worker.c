@@ -14,6 +14,7 @@
 #include "draft_worker/hello.h"
 #include "draft_worker/pair_memory.h"
 #include "draft_worker/prompts.h"
+#include "draft_worker/proposal_metrics.h"
 #include "draft_worker/proposer.h"
 
 enum { CONNECT_MS = 60000, SPIN_US = 50 };
@@ -181,6 +182,7 @@ static enum status propose(struct worker *w, uint32_t n_wanted, struct err *err)
 
     st = proposer_propose(w->proposer, n_wanted, &msg.propose, err);
     msg.propose.round = w->round;
+    proposal_metrics(&msg.propose);
     return st == ST_OK ? chan_send(w->pair, NULL, &msg, err) : st;
 }
 

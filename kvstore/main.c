@@ -9,12 +9,13 @@
 #include "common/proc.h"
 #include "common/trace.h"
 #include "kvstore/server.h"
+#include "metrics/metric_server.h"
 
 static const char program[] = "mspeckv-kvstore";
 
 struct options {
     struct server_args server;
-    const char *log_path, *trace_path;
+    const char *log_path, *trace_path, *metrics;
     int log_level;
 };
 
@@ -44,6 +45,8 @@ static enum status options_parse(struct options *opt, int argc, char **argv, str
          "error, warn, info or debug"},
         {"trace", ARG_STRING, &opt->trace_path, NULL, 0, 0, NULL, "FILE",
          "new file for what it does when"},
+        {"metrics", ARG_STRING, &opt->metrics, NULL, 0, 0, NULL, "ADDR",
+         "serve Prometheus text at HOST:PORT; port 0: any"},
     };
     /* clang-format on */
     const size_t n_specs = sizeof spec / sizeof *spec;
@@ -79,10 +82,13 @@ int main(int argc, char **argv)
     if (st == ST_OK)
         st = trace_open("kvstore", opt.trace_path, &err);
     if (st == ST_OK)
+        st = metric_server_open(opt.metrics, METRIC_STORE, &err);
+    if (st == ST_OK)
         st = server_open(&server, &opt.server, &err);
     if (st == ST_OK)
         st = server_loop(server, &err);
     server_close(server);
+    metric_server_close();
     trace_close();
     if (st != ST_OK && opt.log_path)
         log_error(LOG_KV, "end: %s", err.text);

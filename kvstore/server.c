@@ -19,6 +19,7 @@
 #include "kvstore/door_token.h"
 #include "kvstore/page_size.h"
 #include "kvstore/store.h"
+#include "kvstore/store_metrics.h"
 
 enum { SOCKET_PATH = 108, MAX_EVENTS = 16, NODE_SAMPLES = 1024 };
 
@@ -250,6 +251,7 @@ static enum status serve_one(struct server *s, struct err *err)
     send_reply(s, peer, store_dispatch(&s->store, peer, &request));
     trace_end(TRACE_SERVE, span, request.request, request.verb);
     msg_release(&request);
+    store_metrics(&s->store);
     return ST_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/args.h"
 #include "common/proc.h"
+#include "metrics/metric_server.h"
 #include "orchestrator/command.h"
 #include "orchestrator/run_begin.h"
 #include "orchestrator/run_resume.h"
@@ -14,10 +15,10 @@
 
 static const char program[] = "mspeckv run";
 
-enum { OWN_SPECS = 4 };
+enum { OWN_SPECS = 5 };
 
 struct options {
-    const char *file, *out, *resume;
+    const char *file, *out, *resume, *metrics;
     bool trace;
     struct set_words words;
     struct slurm_flags slurm;
@@ -37,6 +38,11 @@ static enum status check(const struct options *opt, struct err *err)
         return err_set(err, ST_INVALID,
                        "--trace is for the processes of this machine: the tasks of --launcher "
                        "slurm have no clock in common");
+    if (opt->metrics != NULL && opt->slurm.launcher != 0)
+        return err_set(
+            err, ST_INVALID,
+            "--metrics is of the processes of this machine, and --launcher slurm has the "
+            "trials run on others");
     return slurm_flags_check(&opt->slurm, err);
 }
 
@@ -63,6 +69,11 @@ static enum status parse(struct options *opt, int argc, char **argv, struct err 
          .kind = ARG_FLAG,
          .out = &opt->trace,
          .help = "write trace.json, a timeline of all processes for Perfetto"},
+        {.name = "metrics",
+         .kind = ARG_STRING,
+         .out = &opt->metrics,
+         .value = "ADDR",
+         .help = "serve Prometheus text at HOST:PORT, workers at the ports behind; 0: any"},
     };
     const size_t n_spec = sizeof spec / sizeof *spec;
     struct args_rest files = {.item = &opt->file, .max_items = 1};
@@ -103,6 +114,21 @@ static enum status use_launcher(struct run_job *job, const struct options *opt, 
     return slurm_queue_check(err);
 }
 
+/* Before the run has a directory: the address may be wrong or taken. */
+static enum status serve_metrics(struct run_job *job, const char *address, struct err *err)
+{
+    struct metric_address asked = {.port = 0};
+    enum status st = ST_OK;
+
+    if (address == NULL)
+        return ST_OK;
+    st = metric_server_open(address, METRIC_RUN, err);
+    if (st == ST_OK)
+        st = metric_address_parse(&asked, address, err);
+    job->metrics_any_port = asked.port == 0;
+    return st;
+}
+
 /* What is wrong before anything runs is the fault of the words or the file. */
 static enum status run(struct run_job *job, const struct options *opt, bool *is_usage,
                        struct err *err)
@@ -117,7 +143,12 @@ static enum status run(struct run_job *job, const struct options *opt, bool *is_
     if (st == ST_OK)
         st = use_launcher(job, opt, err);
     if (st == ST_OK)
+        st = serve_metrics(job, opt->metrics, err);
+    if (st == ST_OK)
         st = opt->resume != NULL ? resume(job, opt->resume, err) : run_begin(job, &from, err);
+    if (st == ST_OK && opt->metrics != NULL && job->trials != NULL)
+        st =
+            err_set(err, ST_INVALID, "--metrics: %s runs by Slurm, on other machines", job->folder);
     if (st == ST_OK && opt->trace && job->trials != NULL)
         st = err_set(err, ST_INVALID,
                      "--trace: %s runs by Slurm, on machines without a common clock", job->folder);
@@ -150,6 +181,7 @@ int command_run(int argc, char **argv)
                   err.text, job.folder);
     event_stream_close(job.watch.events);
     run_job_release(&job);
+    metric_server_close();
     set_words_release(&opt.words);
     return exit_report(program, is_usage ? EXIT_USAGE : EXIT_RUNTIME, st, &err);
 }

@@ -32,7 +32,11 @@ struct group_options {
     uint64_t arena_bytes;
     const char *log_dir; /* NULL: beside the sockets, gone with them */
     const char *logits;  /* NULL: none */
-    bool trace;          /* every process writes one beside its log (trace_folder.h) */
+    /* NULL: off. Store, verify and draft serve metrics at this host, at the port
+     * and the two behind it; port 0: each at any. */
+    const char *metrics_host;
+    uint32_t metrics_port;
+    bool trace; /* every process writes one beside its log (trace_folder.h) */
 };
 
 /* What ended the last call that answered ST_CLOSED. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "metrics/metric_address.h"
 #include "orchestrator/trace_folder.h"
 
 enum { MAX_WORDS = 40 };
@@ -90,6 +91,20 @@ static void add_draft(struct words *w, const struct group_options *opt)
     add_count(w, "--window", opt->window);
 }
 
+static void add_metrics(struct words *w, enum group_member member, const struct group_options *opt)
+{
+    struct metric_address a = {.port = 0};
+    char text[METRIC_ADDRESS_BYTES];
+
+    if (opt->metrics_host == NULL)
+        return;
+    snprintf(a.host, sizeof a.host, "%s", opt->metrics_host);
+    if (opt->metrics_port > 0)
+        a.port = (uint16_t)(opt->metrics_port + (uint32_t)member);
+    metric_address_text(&a, text);
+    add_pair(w, "--metrics", text);
+}
+
 enum status group_spawn(struct proc *out, enum group_member member, const struct group_options *opt,
                         const char *run_dir, const char *log_dir, struct err *err)
 {
@@ -108,6 +123,7 @@ enum status group_spawn(struct proc *out, enum group_member member, const struct
     add_pair(&w, "--run-dir", run_dir);
     add_own[member](&w, opt);
     add_pair(&w, "--log", log);
+    add_metrics(&w, member, opt);
     trace = opt->trace ? trace_folder_next(log_dir, group_names[member]) : NULL;
     if (trace != NULL)
         add_pair(&w, "--trace", trace);

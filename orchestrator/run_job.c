@@ -8,7 +8,9 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/trace.h"
+#include "metrics/metric_server.h"
 #include "orchestrator/command.h"
+#include "orchestrator/metric_targets.h"
 #include "orchestrator/report_source.h"
 #include "orchestrator/run_heading.h"
 #include "orchestrator/study_place.h"
@@ -98,6 +100,8 @@ static enum status open_places(struct run_job *job, struct err *err)
     const struct experiment *e = job->plan.e;
     const struct run_record *frozen = &job->record;
     bool paced = frozen->is_started && frozen->link_gbps > 0;
+    const struct metric_address metrics = metric_server_address();
+    bool has_metrics = metrics.host[0] != '\0';
     const struct group_options group = {.target = e->target,
                                         .draft = job->plan.speculates ? e->draft : NULL,
                                         .threads = e->threads,
@@ -110,9 +114,16 @@ static enum status open_places(struct run_job *job, struct err *err)
                                         .arena = e->arena,
                                         .arena_bytes = job->plan.need.arena_bytes,
                                         .log_dir = job->log_dir,
-                                        .trace = job->trace};
-    enum status st = study_run_open(&job->run, &group, err);
+                                        .trace = job->trace,
+                                        .metrics_host = has_metrics ? metrics.host : NULL,
+                                        .metrics_port =
+                                            job->metrics_any_port ? 0 : metrics.port + 1u};
+    enum status st = has_metrics && group.metrics_port + GROUP_MEMBERS * e->parallel > UINT16_MAX
+                         ? metric_targets_no_port(&metrics, err)
+                         : study_run_open(&job->run, &group, err);
 
+    if (st == ST_OK && has_metrics)
+        st = metric_targets_write(&job->run, job->folder, err);
     if (st == ST_OK)
         job->verify = job->run.place[0]->verify;
     if (st == ST_OK && frozen->is_started) {
@@ -234,6 +245,7 @@ static enum status run_trials(struct run_job *job, struct err *err)
     job->watch.link_gbps =
         job->verify.link_gbps > 0 ? job->verify.link_gbps : job->verify.device_link_gbps;
     job->watch.arena_bytes = job->run.place[0]->store.arena_bytes;
+    metric_set(METRIC_RUN_PLANNED, plan->matrix->n_trials - job->n_done);
     run_watch_begin(&job->watch, plan->e->name, plan->matrix->n_trials - job->n_done,
                     job->run.n_places);
     return study_run(&job->run, err);

@@ -32,9 +32,10 @@ struct run_job {
     struct study_run run;
     struct msg_ready verify; /* as it was at the start; its rates are frozen */
     struct msg_welcome store;
-    bool any_machine; /* the trials run on others: this one's kind and memory do not count */
-    bool trace;       /* every process writes one; trace.json joins them */
-    bool is_part;     /* of a run whose directory holds this one: no summary, no report */
+    bool any_machine;      /* the trials run on others: this one's kind and memory do not count */
+    bool trace;            /* every process writes one; trace.json joins them */
+    bool metrics_any_port; /* of the workers, where metric_server.h serves this process's */
+    bool is_part;          /* of a run whose directory holds this one: no summary, no report */
     /* NULL: the processes of this machine; otherwise who has the trials run, appends
      * their results and keeps the manifest. `elsewhere` is its own, borrowed. */
     enum status (*trials)(struct run_job *job, struct err *err);

@@ -80,6 +80,8 @@ static enum status open_session(struct study_place *p, const struct group_option
     own.cpus = &place->cpus;
     own.numa_node = place->numa_node;
     own.log_dir = p->log_dir;
+    if (own.metrics_port > 0)
+        own.metrics_port += GROUP_MEMBERS * p->index;
     st = session_open(&p->session, &own, &watch, err);
     if (st != ST_OK)
         return st;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "metrics/metric.h"
 
 static struct study_run *lock(struct study_place *p)
 {
@@ -29,6 +30,21 @@ static struct ceilings ceilings_at(const struct study_place *p)
     if (strncmp(place->verify, place->draft, kind) != 0)
         c.draft = (struct ceilings_model){0};
     return c;
+}
+
+static void count(const struct result *r)
+{
+    const struct msg_result *m = &r->meas;
+
+    metric_add(METRIC_RUN_ROUNDS, m->rounds);
+    metric_add(METRIC_RUN_TOKENS, m->n_tokens);
+    metric_add(METRIC_RUN_PROPOSED, m->proposed);
+    metric_add(METRIC_RUN_ACCEPTED, m->accepted);
+    metric_add(METRIC_RUN_LINK_BYTES, m->link_bytes);
+    metric_add_seconds(METRIC_RUN_DECODE_TIME, m->decode_s);
+    metric_add_seconds(METRIC_RUN_LINK_STALL, m->link_wait_s);
+    metric_add_seconds(METRIC_RUN_MESSAGE_TIME, m->message_s);
+    metric_add(r->ok ? METRIC_RUN_TRIALS : METRIC_RUN_FAILED, 1);
 }
 
 static void note(const struct study_place *p, const struct result *r)
@@ -57,6 +73,8 @@ enum status study_record_trial(struct study_place *p, const struct trial *t,
     r->ceilings = ceilings_at(p);
     run->n_failed += meas == NULL;
     st = results_append(run->file, r, err);
+    if (st == ST_OK)
+        count(r);
     run_watch_trial(run->watch, p->index, r);
     note(p, r);
     unlock(p);

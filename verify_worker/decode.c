@@ -12,6 +12,7 @@
 #include "common/trace.h"
 #include "verify_worker/judge.h"
 #include "verify_worker/proposal.h"
+#include "verify_worker/trial_metrics.h"
 
 struct decode {
     const struct decode_args *args;
@@ -24,6 +25,7 @@ struct decode {
     uint64_t hash;   /* over prompt and emitted tokens */
     uint32_t n_sent; /* tokens already given to emit */
     bool over;
+    struct trial_metrics counted;
     struct msg_result *out;
 };
 
@@ -83,6 +85,7 @@ static enum status flush(struct decode *d, struct err *err)
     uint32_t from = d->n_sent;
 
     d->n_sent = d->out->n_tokens;
+    trial_metrics_round(&d->counted, d->out);
     if (d->args->emit == NULL || from == d->n_sent)
         return ST_OK;
     return d->args->emit(d->args->emit_self, d->out->token + from, d->n_sent - from, err);
@@ -378,6 +381,7 @@ enum status decode_run(const struct decode_args *args, struct msg_result *out, s
     if (st == ST_OK && remaining(&d) > 0)
         st = args->pair == NULL ? baseline(&d, err) : speculate(&d, err);
     out->decode_s = clock_seconds_since(begin);
+    trial_metrics_round(&d.counted, out); /* the baseline's last round */
     decode_release(&d);
     return st;
 }

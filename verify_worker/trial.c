@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/trace.h"
+#include "verify_worker/trial_metrics.h"
 
 struct trial {
     const struct trial_args *args;
@@ -226,6 +227,7 @@ enum status trial_run(const struct trial_args *args, struct msg_result *out, str
         free(result.token);
         return st;
     }
+    trial_metrics_end(&result);
     *out = result;
     return ST_OK;
 }

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "metrics/metric.h"
 #include "verify_worker/compute_rate.h"
 #include "verify_worker/prefill.h"
 #include "verify_worker/trial.h"
@@ -250,6 +251,9 @@ static enum status on_prefill(struct worker *w, const struct msg_prefill *ask, s
     msg.prefilled.prompt = ask->prompt;
     msg.prefilled.n_tokens = ask->n_tokens;
     msg.prefilled.seconds = clock_seconds_since(begin);
+    metric_add(METRIC_VERIFY_PREFILLS, 1);
+    metric_add(METRIC_VERIFY_PREFILL_TOKENS, ask->n_tokens);
+    metric_add_seconds(METRIC_VERIFY_PREFILL_TIME, msg.prefilled.seconds);
     log_info(LOG_RUN, "prefill prompt=%u tokens=%u seconds=%.3f snapshot=%llu", ask->prompt,
              ask->n_tokens, msg.prefilled.seconds, (unsigned long long)msg.prefilled.snapshot);
     return answer(w, &msg, err);

@@ -10,12 +10,21 @@ static enum status spawn(struct rig *rig, struct proc *out, const char *name, co
                          struct err *err)
 {
     char log[128], program[512];
+    const char *word[32];
+    int n = 0;
 
+    for (; argv[n] != NULL; n++)
+        word[n] = argv[n];
+    if (rig->metrics) {
+        word[n++] = "--metrics";
+        word[n++] = "127.0.0.1:0";
+    }
+    word[n] = NULL;
     snprintf(log, sizeof log, "%s/%s.log", rig->log_dir, name);
     snprintf(program, sizeof program, TEST_BUILD_DIR "%s/bin/%s",
              rig->tree != NULL ? rig->tree : "", argv[0]);
-    argv[0] = program;
-    return proc_spawn(out, name, (char *const *)(uintptr_t)argv, log, err);
+    word[0] = program;
+    return proc_spawn(out, name, (char *const *)(uintptr_t)word, log, err);
 }
 
 static enum status spawn_draft(struct rig *rig, const struct rig_options *o, struct err *err)
@@ -137,6 +146,7 @@ enum status rig_open(struct rig *rig, const struct rig_options *opt, struct err 
 
     memset(rig, 0, sizeof *rig);
     rig->tree = opt->tree;
+    rig->metrics = opt->metrics;
     snprintf(rig->log_dir, sizeof rig->log_dir, "/tmp/test-rig-XXXXXX");
     if (mkdtemp(rig->log_dir) == NULL)
         return err_set(err, ST_IO, "mkdtemp");

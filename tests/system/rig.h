@@ -20,6 +20,7 @@ struct rig_options {
     const char *arena_bytes; /* NULL: 256 MiB */
     bool no_middle;          /* the draft is not given the target */
     const char *device;      /* of both workers; NULL: cpu:0 */
+    bool metrics;            /* all serve theirs; the logs say where */
     const char *tree;        /* where bin/ is, below the build folder: "/shim"; NULL: there */
 };
 
@@ -31,6 +32,7 @@ struct rig {
     uint64_t n_requests;
     char log_dir[64];
     const char *tree;
+    bool metrics;
 };
 
 enum status rig_open(struct rig *rig, const struct rig_options *opt, struct err *err);
