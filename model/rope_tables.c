@@ -8,7 +8,9 @@
 #include "kernels/kv_format.h"
 
 /* Positions computed on the host and uploaded at a time: 4096 * 128 floats are 2 MiB. */
-enum { UPLOAD_POSITIONS = 4096, MAX_HALF = KV_MAX_HEAD_DIM / 2 };
+/* Tables grow by whole GROW_POSITIONS: a trial a little longer than the one before must not build
+ * tens of thousands of rows anew while it is timed. */
+enum { UPLOAD_POSITIONS = 4096, GROW_POSITIONS = 1024, MAX_HALF = KV_MAX_HEAD_DIM / 2 };
 
 static const double PI = 3.14159265358979323846;
 
@@ -157,10 +159,11 @@ enum status rope_tables_grow(struct rope_tables *tables, struct device *dev,
     if (n_positions > ROPE_TABLES_MAX_POSITIONS)
         return err_set(err, ST_INVALID, "%u positions, at most %d are supported", n_positions,
                        ROPE_TABLES_MAX_POSITIONS);
-    if (n_positions == 0)
-        n_positions = 1;
-    if (n_positions <= tables->n_positions)
+    if (n_positions <= tables->n_positions && tables->n_positions > 0)
         return ST_OK;
+    n_positions = (n_positions / GROW_POSITIONS + 1) * GROW_POSITIONS;
+    if (n_positions > ROPE_TABLES_MAX_POSITIONS)
+        n_positions = ROPE_TABLES_MAX_POSITIONS;
     st = build(&larger, dev, cfg, n_positions, err);
     if (st == ST_OK) /* queued operations may still read the old tables */
         st = device_sync(dev, err);

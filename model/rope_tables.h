@@ -30,7 +30,7 @@ struct rope_tables { /* owns both; device memory */
  * took max_position_embeddings. */
 void rope_tables_inv_freq(const struct model_config *cfg, float *inv_freq);
 
-/* Makes tables of at least n_positions; pointers taken before are no longer valid if they grew.
+/* Makes tables of at least n_positions, some more for later; pointers taken before are no longer valid if they grew.
  * ST_INVALID over ROPE_TABLES_MAX_POSITIONS, ST_NO_SPACE; then the old tables stay. */
 enum status rope_tables_grow(struct rope_tables *tables, struct device *dev,
                              const struct model_config *cfg, uint32_t n_positions, struct err *err);
