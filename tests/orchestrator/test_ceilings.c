@@ -39,8 +39,8 @@ static void ceilings_that_are_none_are_refused_by_name(void **state)
 {
     static const char *const wrong[] = {"\"ceilings\":1", "\"ceilings\":{\"memory_gbps\":1}",
                                         "\"ceilings\":{\"memory_gbps\":\"x\"}",
-                                        "\"ceilings\":{\"memory_gbps\":-1,\"compute_gflops\":1,"
-                                        "\"link_gbps\":0,\"target\":{},\"draft\":{}}"};
+                                        ("\"ceilings\":{\"memory_gbps\":-1,\"compute_gflops\":1,"
+                                         "\"link_gbps\":0,\"target\":{},\"draft\":{}}")};
     struct msg_result meas = sample_measured(50, 60);
     struct experiment *e;
     struct matrix *m;
