@@ -15,8 +15,10 @@
 #include "kernels/device_cuda.h"
 
 enum {
-    CUDA_FENCES = 64,   /* segments whose arguments may be under way at once */
-    CUDA_TICKETS = 256, /* copies under way at once */
+    CUDA_FENCES = 64, /* segments whose arguments may be under way at once */
+    /* Copies under way at once, more than two staged layers of 128K tokens have pages: a host that
+     * waits here is late with operations, and their waiting is not seen as waiting for copies. */
+    CUDA_TICKETS = 2048,
     CUDA_STALLS = 256,  /* waits for copies between two points where the host waits */
     CUDA_BOUNCES = 4,   /* pinned buffers between pageable memory and the device */
     CUDA_KERNELS = 512, /* slots of the table of kernels that want much shared memory */
