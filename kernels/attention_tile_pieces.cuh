@@ -41,15 +41,20 @@ TILE_FN void tile_cursor_next(tile_cursor *cursor)
     tile_cursor_settle(cursor);
 }
 
-/* BYTES from `src` to `dst` by the block, PAD bytes left free behind every CHUNK. */
+/* BYTES from `src` to `dst` by the block, PAD bytes left free behind every CHUNK. Where a thread's
+ * pieces lie is one sum and constants. */
 template <int BYTES, int CHUNK, int PAD> TILE_FN void tile_copy(char *dst, const char *src)
 {
+    enum { STRIDE = TILE_THREADS * 16 };
+    static_assert(PAD == 0 || STRIDE % CHUNK == 0, "a chunk is wider than what the block copies");
+    const uint32_t from = threadIdx.x * 16;
+
+    dst += from + from / CHUNK * PAD;
+    src += from;
     TILE_UNROLL
-    for (int at = 0; at < BYTES; at += TILE_THREADS * 16) {
-        const int i = at + (int)threadIdx.x * 16;
-        if (BYTES % (TILE_THREADS * 16) == 0 || i < BYTES)
-            ptx_cp_async16(dst + i + i / CHUNK * PAD, src + i);
-    }
+    for (uint32_t at = 0; at < BYTES; at += STRIDE)
+        if (BYTES % STRIDE == 0 || at + from < BYTES)
+            ptx_cp_async16(dst + at + at / CHUNK * PAD, src + at);
 }
 
 template <int D> TILE_FN void tile_copy_f16(char *slot, const char *head, int part)

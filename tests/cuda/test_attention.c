@@ -162,6 +162,9 @@ static void a_row_has_the_same_bits_in_any_call(void **state)
     check_invariance(KV_INT8, 2, 64, 0);
     check_invariance(KV_INT4, 2, 64, 0);
     check_invariance(KV_INT4, 1, 128, 140);
+    check_invariance(KV_INT8, 1, 128, 200);
+    check_invariance(KV_INT8, 1, 256, 0);
+    check_invariance(KV_INT4, 1, 256, 0);
     check_invariance(KV_INT8, 1, 24, 0);
 }
 
