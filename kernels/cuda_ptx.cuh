@@ -149,30 +149,6 @@ static __device__ __forceinline__ void ptx_mma_bf16(float d[4], const uint32_t a
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/*
- * d[16][8] = a[16][32] * b[32][8] + c[16][8] of bytes by the 32 lanes of a warp, sums in 32-bit
- * integers, which wrap. The names say whether the bytes of a, then of b are signed.
- *   a[0] row g,     columns 4t .. 4t+3     a[2] row g,     columns 4t+16 .. 4t+19
- *   a[1] row g + 8, columns 4t .. 4t+3     a[3] row g + 8, columns 4t+16 .. 4t+19
- *   b[0] rows 4t .. 4t+3, column g         b[1] rows 4t+16 .. 4t+19, column g
- *   c and d as d of ptx_mma_f16
- */
-#define PTX_MMA_BYTES(name, types)                                                                 \
-    static __device__ __forceinline__ void name(int32_t d[4], const uint32_t a[4],                 \
-                                                const uint32_t b[2], const int32_t c[4])           \
-    {                                                                                              \
-        asm("mma.sync.aligned.m16n8k32.row.col.s32." types ".s32 "                                 \
-            "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"                  \
-            : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])                                       \
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(c[0]),         \
-              "r"(c[1]), "r"(c[2]), "r"(c[3]));                                                    \
-    }
-PTX_MMA_BYTES(ptx_mma_s8s8, "s8.s8")
-PTX_MMA_BYTES(ptx_mma_s8u8, "s8.u8")
-PTX_MMA_BYTES(ptx_mma_u8s8, "u8.s8")
-PTX_MMA_BYTES(ptx_mma_u8u8, "u8.u8")
-#undef PTX_MMA_BYTES
-
 /* Global memory that no kernel writes while this one runs and that is read
  * once: it takes no place in L1. `p` is aligned to the size of the load. */
 static __device__ __forceinline__ uint4 ptx_load_stream(const void *p)

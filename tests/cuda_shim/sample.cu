@@ -107,37 +107,6 @@ static __global__ void mma_kernel(A a)
         out[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = d[i];
 }
 
-static uint32_t four(const uint8_t *m, int row, int column)
-{
-    uint32_t word;
-
-    memcpy(&word, m + row * 32 + column, sizeof word);
-    return word;
-}
-
-static __global__ void mma_bytes_kernel(A a)
-{
-    const uint8_t *x = (const uint8_t *)a.in, *y = (const uint8_t *)a.in2;
-    int32_t *out = (int32_t *)a.out, d[4], c[4];
-    int g = (int)threadIdx.x / 4, t = (int)threadIdx.x % 4;
-    uint32_t fa[4] = {four(x, g, 4 * t), four(x, g + 8, 4 * t), four(x, g, 4 * t + 16),
-                      four(x, g + 8, 4 * t + 16)};
-    uint32_t fb[2] = {four(y, g, 4 * t), four(y, g, 4 * t + 16)};
-
-    for (int i = 0; i < 4; i++)
-        c[i] = out[(g + i / 2 * 8) * 8 + 2 * t + i % 2];
-    if (a.kind == 0)
-        ptx_mma_u8u8(d, fa, fb, c);
-    else if (a.kind == 1)
-        ptx_mma_s8u8(d, fa, fb, c);
-    else if (a.kind == 2)
-        ptx_mma_u8s8(d, fa, fb, c);
-    else
-        ptx_mma_s8s8(d, fa, fb, c);
-    for (int i = 0; i < 4; i++)
-        out[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = d[i];
-}
-
 static __global__ void ldmatrix_kernel(A a)
 {
     CUDA_SHARED(uint16_t, rows);
@@ -259,12 +228,11 @@ static __global__ void wait_kernel(A a)
 const void *sample_kernel(enum sample_kernel which)
 {
     static void (*const kernels[SAMPLE_COUNT])(A) = {
-        index_kernel,      sum_kernel,     mirror_kernel<false>, mirror_kernel<true>,
-        shuffle_kernel,    vote_kernel,    mma_kernel,           mma_bytes_kernel,
-        ldmatrix_kernel,   async_kernel,   half_kernel,          convert_kernel,
-        permute_kernel,    diverge_kernel, lost_lane_kernel,     ended_lane_kernel,
-        misaligned_kernel, touch_kernel,   shared_kernel,        append_kernel,
-        wait_kernel,
+        index_kernel,   sum_kernel,       mirror_kernel<false>, mirror_kernel<true>,
+        shuffle_kernel, vote_kernel,      mma_kernel,           ldmatrix_kernel,
+        async_kernel,   half_kernel,      convert_kernel,       permute_kernel,
+        diverge_kernel, lost_lane_kernel, ended_lane_kernel,    misaligned_kernel,
+        touch_kernel,   shared_kernel,    append_kernel,        wait_kernel,
     };
     const void *address = (const void *)kernels[which];
 

@@ -25,8 +25,6 @@ enum sample_kernel {
     SAMPLE_SHUFFLE,    /* out[lane] of u32 = shuffle `kind` of in[lane] by n, segments of width */
     SAMPLE_VOTE,       /* out[0..2] of u32 = ballot, any, all of in[lane] != 0 */
     SAMPLE_MMA,        /* out[16][8] f32 += in[16][16] * in2[16][8], f16, or bf16 if n */
-    SAMPLE_MMA_BYTES,  /* out[16][8] i32 += in[16][32] * in2[8][32] transposed, bytes; `kind` bit 0:
-                        * those of in are signed, bit 1: of in2 */
     SAMPLE_LDMATRIX,   /* out[32][4] of u32 from in[32][8] of u16; transposed if n */
     SAMPLE_ASYNC,      /* out[32][4] of u32 = in, through shared memory; n: no wait */
     SAMPLE_HALF,       /* out[4][n] of u16: sum, difference, product of in, in2; fma with in */

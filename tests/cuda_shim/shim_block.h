@@ -41,9 +41,6 @@ struct shim_warp_call {
     float *d;          /* mma: its fragments */
     const uint32_t *a; /* mma */
     const uint32_t *b; /* mma */
-    int32_t *sum;      /* mma of bytes: its fragments */
-    bool a_signed;     /* mma of bytes */
-    bool b_signed;     /* mma of bytes */
     uint32_t *r;       /* ldmatrix: the result */
     const void *row;   /* ldmatrix */
     bool bf16;         /* mma */

@@ -143,53 +143,6 @@ void shim_warp_mma(float d[4], const uint32_t a[4], const uint32_t b[2], bool bf
     shim_block_warp(&call);
 }
 
-static int byte_of(uint32_t word, int i, bool is_signed)
-{
-    uint8_t byte = (uint8_t)(word >> 8 * i);
-
-    return is_signed ? (int8_t)byte : byte;
-}
-
-static void finish_mma_bytes(struct shim_warp_call *const call[LANES])
-{
-    int a[16][32], b[32][8];
-
-    need_all(call);
-    for (int l = 0; l < LANES; l++) {
-        int g = l / 4, t = l % 4;
-        for (int i = 0; i < 16; i++)
-            a[g + i / 4 % 2 * 8][4 * t + i % 4 + i / 8 * 16] =
-                byte_of(call[l]->a[i / 4], i % 4, call[l]->a_signed);
-        for (int i = 0; i < 8; i++)
-            b[4 * t + i % 4 + i / 4 * 16][g] = byte_of(call[l]->b[i / 4], i % 4, call[l]->b_signed);
-    }
-    for (int l = 0; l < LANES; l++) {
-        int g = l / 4, t = l % 4;
-        for (int i = 0; i < 4; i++) {
-            uint32_t sum = (uint32_t)call[l]->sum[i];
-            for (int k = 0; k < 32; k++)
-                sum += (uint32_t)(a[g + i / 2 * 8][k] * b[k][2 * t + i % 2]);
-            call[l]->sum[i] = (int32_t)sum;
-        }
-    }
-}
-
-void shim_warp_mma_bytes(int32_t d[4], const uint32_t a[4], const uint32_t b[2], const int32_t c[4],
-                         struct shim_signs is_signed, struct shim_wait wait)
-{
-    int32_t sum[4] = {c[0], c[1], c[2], c[3]};
-    struct shim_warp_call call = {.wait = wait,
-                                  .finish = finish_mma_bytes,
-                                  .a = a,
-                                  .b = b,
-                                  .sum = sum,
-                                  .a_signed = is_signed.a,
-                                  .b_signed = is_signed.b};
-
-    shim_block_warp(&call);
-    memcpy(d, sum, sizeof sum);
-}
-
 static void finish_ldmatrix(struct shim_warp_call *const call[LANES])
 {
     uint16_t m[4][8][8];

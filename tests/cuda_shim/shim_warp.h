@@ -26,14 +26,6 @@ void shim_warp_sync(struct shim_wait wait);
  * one in order of k; a GPU adds them in an order and width of its own. */
 void shim_warp_mma(float d[4], const uint32_t a[4], const uint32_t b[2], bool bf16,
                    struct shim_wait wait);
-/* Whether the bytes of a and of b have a sign. */
-struct shim_signs {
-    bool a, b;
-};
-
-/* As ptx_mma_s8s8 and its like; d may be c. */
-void shim_warp_mma_bytes(int32_t d[4], const uint32_t a[4], const uint32_t b[2], const int32_t c[4],
-                         struct shim_signs is_signed, struct shim_wait wait);
 /* As ptx_ldmatrix_x4. */
 void shim_warp_ldmatrix(uint32_t r[4], const void *row, bool trans, struct shim_wait wait);
 

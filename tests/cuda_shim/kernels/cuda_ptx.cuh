@@ -155,18 +155,6 @@ static inline void ptx_mma_bf16(float d[4], const uint32_t a[4], const uint32_t 
     shim_warp_mma(d, a, b, true, {"ptx_mma_bf16", file, line, 0xffffffffu});
 }
 
-#define SHIM_MMA_BYTES(name, a_signed, b_signed)                                                   \
-    static inline void name(int32_t d[4], const uint32_t a[4], const uint32_t b[2],                \
-                            const int32_t c[4], SHIM_HERE)                                         \
-    {                                                                                              \
-        shim_warp_mma_bytes(d, a, b, c, {a_signed, b_signed}, {#name, file, line, 0xffffffffu});   \
-    }
-SHIM_MMA_BYTES(ptx_mma_s8s8, true, true)
-SHIM_MMA_BYTES(ptx_mma_s8u8, true, false)
-SHIM_MMA_BYTES(ptx_mma_u8s8, false, true)
-SHIM_MMA_BYTES(ptx_mma_u8u8, false, false)
-#undef SHIM_MMA_BYTES
-
 static inline uint4 ptx_load_stream(const void *p, SHIM_HERE)
 {
     uint4 r;
