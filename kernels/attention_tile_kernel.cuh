@@ -10,6 +10,7 @@
 #include "kernels/attention_tile_score.cuh"
 #include "kernels/attention_tile_value.cuh"
 #include "kernels/cuda_launch.cuh"
+#include "kernels/op_cuda.cuh"
 
 /* What a block's rows see together. */
 struct tile_reach {
@@ -274,6 +275,7 @@ template <int D, int MT, int F, int SLOTS>
 static __global__ void __launch_bounds__(TILE_THREADS, tile_blocks<D, MT, F, SLOTS>())
     tile_kernel(struct attention_cuda_params p)
 {
+    op_cuda_start();
     CUDA_SHARED(char, bytes);
     const tile_shared shared = tile_shared_at<D, MT, F, SLOTS>(bytes);
     const tile_thread t = {(int)threadIdx.x / 32, (int)threadIdx.x % 32, (int)threadIdx.x % 32 / 4,
@@ -336,8 +338,9 @@ static enum status tile_launch(struct device *dev, const struct attention_cuda_p
     const int blocks = (p->n_rows * p->group + MT * TILE_ROWS - 1) / (MT * TILE_ROWS);
     const dim3 grid((unsigned)p->n_kv, (unsigned)plan->n_splits, (unsigned)blocks);
 
-    return cuda_launch(dev, tile_kernel<D, MT, F, tile_slots<D, MT, F>()>, grid, dim3(TILE_THREADS),
-                       tile_bytes_of<D, MT, F, tile_slots<D, MT, F>()>(), *p, err);
+    return cuda_launch_early(dev, tile_kernel<D, MT, F, tile_slots<D, MT, F>()>, grid,
+                             dim3(TILE_THREADS), tile_bytes_of<D, MT, F, tile_slots<D, MT, F>()>(),
+                             *p, err);
 }
 
 /* As few blocks as hold the rows, of the sizes that fit the device. A row's bits are the same in

@@ -193,6 +193,7 @@ static __device__ struct density_cut find_cut(const struct density_row_params &p
 
 static __global__ void __launch_bounds__(THREADS) density_rows_kernel(struct density_row_params p)
 {
+    op_cuda_start();
     __shared__ struct density_shared shared;
     const float *logits = p.logits + (size_t)blockIdx.x * p.n_vocab;
     float *out = p.p + (size_t)blockIdx.x * p.n_vocab;
@@ -264,6 +265,6 @@ extern "C" enum status density_rows_cuda(struct device *dev, const struct densit
     p.least = (float)((1.0 - a->law.top_p) / a->n_vocab / 2);
     p.one = fixed_one(p.n_vocab);
     p.top_p = a->law.top_p;
-    return cuda_launch(dev, density_rows_kernel, dim3((unsigned)a->n_rows), dim3(THREADS), 0, p,
-                       err);
+    return cuda_launch_early(dev, density_rows_kernel, dim3((unsigned)a->n_rows), dim3(THREADS), 0,
+                             p, err);
 }
