@@ -32,13 +32,26 @@ static const char usage[] =
     "  doctor [FILE] [--set key=value]...          what this machine offers a study\n"
     "  build                                       install what is missing, build\n"
     "  test [--full] [--data DIR]                  build and run all tests\n"
-    "  help | version                              this text; the version\n"
+    "  help [COMMAND] | version                    this text, a command's; version\n"
     "\n"
     "Every command sets up what it needs first. `mspeckv COMMAND --help` lists the\n"
     "options of a command.\n";
 
+static int run_word(int argc, char **argv);
+
+/* `help COMMAND` is `COMMAND --help`. */
 static int command_help(int argc, char **argv)
 {
+    char option[] = "--help", *words[] = {NULL, option, NULL};
+
+    if (argc > 2) {
+        fprintf(stderr, "mspeckv help: unexpected argument '%.80s' after the command\n", argv[2]);
+        return EXIT_USAGE;
+    }
+    if (argc == 2 && argv[1][0] != '-') {
+        words[0] = argv[1];
+        return run_word(2, words);
+    }
     fputs(usage, stdout);
     return EXIT_DONE;
 }
@@ -83,22 +96,28 @@ static const struct {
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0], N_WORDS = 16 };
 
-int command_main(int argc, char **argv)
+/* argv[0] is the command's word. */
+static int run_word(int argc, char **argv)
 {
     const char *words[N_WORDS], *near;
 
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[0], commands[i].word) == 0)
+            return commands[i].run(argc, argv);
+    for (size_t i = 0; i < N_WORDS; i++)
+        words[i] = commands[i].word;
+    near = nearest_word(argv[0], words, N_WORDS);
+    fprintf(stderr, "mspeckv: unknown command '%.80s'; %s%s%s\n", argv[0],
+            near != NULL ? "did you mean '" : "`mspeckv help` lists them", near != NULL ? near : "",
+            near != NULL ? "'?" : "");
+    return EXIT_USAGE;
+}
+
+int command_main(int argc, char **argv)
+{
     if (argc < 2) {
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].word) == 0)
-            return commands[i].run(argc - 1, argv + 1);
-    for (size_t i = 0; i < N_WORDS; i++)
-        words[i] = commands[i].word;
-    near = nearest_word(argv[1], words, N_WORDS);
-    fprintf(stderr, "mspeckv: unknown command '%.80s'; %s%s%s\n", argv[1],
-            near != NULL ? "did you mean '" : "`mspeckv help` lists them", near != NULL ? near : "",
-            near != NULL ? "'?" : "");
-    return EXIT_USAGE;
+    return run_word(argc - 1, argv + 1);
 }

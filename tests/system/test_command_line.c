@@ -118,6 +118,29 @@ static void help_is_the_scripts_help(void **state)
     assert_narrow(program_output(&p));
 }
 
+static void help_of_a_command_is_what_the_command_says(void **state)
+{
+    static const char *const words[] = {"run",    "generate", "report",   "part",
+                                        "gather", "bench",    "tokenize", "dataset",
+                                        "doctor", "synth",    "eval"};
+    char arguments[64], *own;
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        snprintf(arguments, sizeof arguments, "%s --help", words[i]);
+        expect(arguments, 0, words[i]);
+        own = strdup(program_output(&p));
+        snprintf(arguments, sizeof arguments, "help %s", words[i]);
+        expect(arguments, 0, "--help ");
+        assert_string_equal(program_output(&p), own);
+        free(own);
+    }
+    expect("help help", 0, "usage: mspeckv COMMAND");
+    expect_line("help version", 0, "mspeckv ");
+    expect_line("help rnu", 2, "unknown command 'rnu'; did you mean 'run'?");
+    expect_line("help run it", 2, "unexpected argument 'it'");
+    expect_line("help build", 2, "a command of the script");
+}
+
 static uint32_t count_words(const char *text)
 {
     uint32_t n = 0;
@@ -349,6 +372,7 @@ int main(void)
         CASE(missing_words_are_named),
         CASE(out_of_range_options_are_refused),
         CASE(help_is_the_scripts_help),
+        CASE(help_of_a_command_is_what_the_command_says),
         CASE(a_demo_text_has_its_tokens_and_a_longer_one_begins_with_it),
         CASE(a_prompt_of_a_study_is_printed_as_it_will_be),
         CASE(a_study_of_a_folder_reports_each_document),
