@@ -1,4 +1,5 @@
 """page - what the phases found, as one page of text."""
+import bars
 
 WIDTH = 78
 
@@ -33,6 +34,7 @@ def render(found, names):
             continue
         mark = "FAILED" if part["failed"] else "ok"
         out += section(f"{part['title']} ({part['seconds']:.0f} s, {mark})", part["lines"])
+    out += section("What is wanted of an H200-class GPU", table(bars.judge(found), ["", "measured", "wanted", ""]))
     missing = [n for n in names if n not in found]
     out += ["", "not run yet: " + ", ".join(missing)] if missing else []
     return "\n".join(out).lstrip("\n") + "\n"

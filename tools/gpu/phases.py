@@ -5,9 +5,12 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
+import bars
 import page
+import sanitizer
 import study
 from places import Missing
 
@@ -132,21 +135,25 @@ class Ceilings(Phase):
         ]
 
 
+def tests_of(check):
+    tests = check.places.kernel_tests()
+    if not tests:
+        raise Missing(f"no kernel tests in {check.places.bin}")
+    return tests
+
+
 class Kernels(Phase):
     name, title = "kernels", "Operations against their plain references"
     help = "every operation against its plain reference"
-    wrap = ()
-
-    def tests(self, check):
-        return check.places.kernel_tests()
 
     def run(self, check, result):
-        tests = self.tests(check)
-        if not tests:
-            raise Missing(f"no kernel tests in {check.places.bin}")
         skipped = 0
+        tests = tests_of(check)
+        seconds = result["data"]["seconds"] = {}
         for test in tests:
-            code, _, log = check.run([*self.wrap, test], f"{self.name}-{test.name}.log", 300)
+            begin = time.monotonic()
+            code, _, log = check.run([test], f"{self.name}-{test.name}.log", 300)
+            seconds[test.name] = time.monotonic() - begin
             if code == 77:
                 skipped += 1
             if code != 0:
@@ -156,29 +163,12 @@ class Kernels(Phase):
         result["lines"].append(f"  {len(tests)} test programs, {skipped} skipped")
 
 
-class Sanitizer(Kernels):
+class Sanitizer(Phase):
     name, title = "sanitizer", "Kernel tests under compute-sanitizer"
-    help = "the kernel tests under compute-sanitizer: memory errors, then races"
-    SMALL = ("attention", "matmul", "kv", "density", "rmsnorm", "window", "chunk")
+    help = "the kernel tests under compute-sanitizer's " + ", ".join(sanitizer.TOOLS)
 
     def run(self, check, result):
-        probe = check.found.get("probe", {"data": {}})["data"]
-        path = probe.get("sanitizer")
-        if not path:
-            result["lines"].append("  not run: the probe found no working compute-sanitizer")
-            return
-        for tool in ("memcheck", "racecheck"):
-            self.wrap = (path, "--tool", tool, "--error-exitcode", "9", "--target-processes", "all")
-            before = len(result["lines"])
-            result["lines"].append(f"  {tool}:")
-            super().run(check, result)
-            if not result["failed"]:
-                del result["lines"][before:]
-                result["lines"].append(f"  {tool}: no error in {len(self.tests(check))} programs")
-
-    def tests(self, check):
-        every = super().tests(check)
-        return [t for t in every if any(word in t.name for word in self.SMALL)]
+        sanitizer.run(check, result, tests_of(check))
 
 
 class Exactness(Phase):
@@ -202,13 +192,16 @@ class Speed(Phase):
 
     def run(self, check, result):
         bench = check.places.program("mspeckv-bench")
+        tables = {}
         for what, options in (("attention", []), ("attention", ["--heads", 8, "--group", 4]),
                               ("matmul", [])):
             code, out, log = check.run([bench, what, "--device", check.device, *options],
                                        f"bench-{what}{len(options)}.log")
             if code != 0:
                 raise Missing(check.last_words(log))
+            tables.setdefault(what, out)  # without groups
             result["lines"] += [f"  {line}" for line in out.splitlines()] + [""]
+        result["data"]["bars"] = bars.speed(tables["attention"], tables["matmul"])
 
 
 class Weights(Phase):
