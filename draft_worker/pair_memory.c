@@ -70,7 +70,8 @@ enum status pair_memory_retrieval(struct pair_memory *m, void **out, size_t *siz
     if (m->hello.memory == PAIR_PRIVATE)
         return err_set(err, ST_UNSUPPORTED,
                        "verify's device cannot share its memory with another process, and the "
-                       "middle level reads it");
+                       "middle level reads it; CUDA IPC has to be allowed: run both workers in "
+                       "one container, with --ipc=host");
     if (in_segment != device_shares_host(m->dev))
         return err_set(err, ST_UNSUPPORTED,
                        "the retrieval KV lies in %s memory, which %s does not read: verify and "

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KINDS_MAX 16
 
@@ -89,12 +90,22 @@ static long count_call(const char *kind)
     return 1;
 }
 
+/* Ordered by another process, at any time. */
+static bool is_taken_away(void)
+{
+    const char *sign = getenv("MSPECKV_SHIM_LOST");
+
+    return sign && access(sign, F_OK) == 0;
+}
+
 bool shim_device_fault(const char *kind)
 {
     const char *faults = getenv("MSPECKV_SHIM_FAULTS");
     size_t length = strlen(kind);
     long n;
 
+    if (strcmp(kind, "launch") == 0 && is_taken_away())
+        return true;
     if (!faults)
         faults = "";
     if (strcmp(faults, orders.faults) != 0) {
@@ -186,7 +197,7 @@ cudaError_t cudaGetDeviceCount(int *count)
     *count = shim_device_count();
     if (shim_device_fault("driver"))
         error = cudaErrorInsufficientDriver;
-    else if (*count == 0)
+    else if (*count == 0 || is_taken_away())
         error = cudaErrorNoDevice;
     return shim_device_leave(error);
 }
@@ -284,6 +295,8 @@ cudaError_t cudaDeviceGetPCIBusId(char *pci_bus_id, int len, int device)
 cudaError_t cudaDriverGetVersion(int *version)
 {
     *version = shim_device_fault("driver") ? 12000 : CUDART_VERSION;
+    if (shim_device_fault("nodriver"))
+        *version = 0; /* as the runtime says it */
     return cudaSuccess;
 }
 

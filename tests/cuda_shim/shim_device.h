@@ -7,8 +7,10 @@
  *   MSPECKV_SHIM_MEMORY_MIB  memory of each (4096)
  *   MSPECKV_SHIM_FAULTS      words with commas: "malloc:3" lets the third
  *     cudaMalloc fail and those after it; "malloc" all of them. malloc,
- *     register, ipc, peer, launch (the GPU is lost, for good), driver, busy,
- *     early (a graph with an early launch is refused).
+ *     register, ipc, peer, launch (the GPU is lost, for good), driver (too old),
+ *     nodriver, busy, early (a graph with an early launch is refused).
+ *   MSPECKV_SHIM_LOST        once a file of this name is there, launches lose
+ *     the GPU, and processes that start see none
  */
 #ifndef TESTS_CUDA_SHIM_SHIM_DEVICE_H
 #define TESTS_CUDA_SHIM_SHIM_DEVICE_H
