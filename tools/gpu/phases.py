@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import bars
+import mps
 import page
 import sanitizer
 import study
@@ -256,5 +257,13 @@ class Lengths(Phase):
         study.lengths(check, result)
 
 
+class Mps(Phase):
+    name, title = "mps", "Two processes on one GPU, with and without MPS"
+    help = "the replayed study with NVIDIA's Multi-Process Service and without it"
+
+    def run(self, check, result):
+        mps.run(check, result)
+
+
 ALL = [Probe(), Ceilings(), Kernels(), Sanitizer(), Exactness(), Speed(), Weights(), Study(),
-       Equal(), Roof(), Lengths()]
+       Equal(), Roof(), Lengths(), Mps()]
