@@ -1,5 +1,6 @@
 #include "orchestrator/doctor.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "orchestrator/heading.h"
@@ -8,6 +9,9 @@
 static const uint64_t SMALL_SHM_BYTES = UINT64_C(1) << 30;
 /* A device that pins the arena needs at least such a piece of it locked. */
 static const uint64_t SMALL_LOCK_BYTES = UINT64_C(1) << 30;
+
+/* The first driver that serves CUDA 13 (release notes of the toolkit). */
+enum { LEAST_DRIVER = 580 };
 
 enum { SIZE_WORDS = 32 };
 
@@ -165,6 +169,7 @@ static void say_kind(struct doctor_list *list, const struct doctor_facts *f, uin
     const struct doctor_gpu *gpu = &f->gpu[first];
     bool narrow = gpu->width > 0 && gpu->width < gpu->max_width;
     bool driven = f->driver[0] != '\0';
+    bool old = driven && strtod(f->driver, NULL) > 0 && strtod(f->driver, NULL) < LEAST_DRIVER;
     char link[80], nodes[96] = "";
     uint32_t n_same = 0;
     size_t n = 0;
@@ -178,8 +183,9 @@ static void say_kind(struct doctor_list *list, const struct doctor_facts *f, uin
                                   n == 0 ? ", NUMA node " : " ", f->gpu[i].node);
     }
     link_words(gpu, link, sizeof link);
-    doctor_list_add(list, narrow || !driven ? DOCTOR_NOTE : DOCTOR_OK, "GPU",
-                    !driven  ? "install NVIDIA's driver"
+    doctor_list_add(list, narrow || old || !driven ? DOCTOR_NOTE : DOCTOR_OK, "GPU",
+                    !driven  ? "install NVIDIA's driver, 580 or newer"
+                    : old    ? "driver 580 or newer: CUDA 13 needs it"
                     : narrow ? "a slot of full width, or a reseated card or riser"
                              : NULL,
                     "%u x %s, %s%s, %s%s", n_same,
@@ -198,6 +204,26 @@ static void say_gpus(struct doctor_list *list, const struct doctor_facts *f)
         if (before == i)
             say_kind(list, f, i);
     }
+}
+
+/* A machine without a GPU needs none. */
+static void say_backend(struct doctor_list *list, const struct doctor_facts *f)
+{
+    const struct doctor_backend *b = &f->backend;
+
+    if (b->path[0] == '\0')
+        return;
+    if (!b->is_there)
+        doctor_list_add(list, f->n_gpus > 0 ? DOCTOR_NOTE : DOCTOR_OK, "backend",
+                        f->n_gpus > 0 ? "build where nvcc of CUDA 13 is, or take a whole bundle"
+                                      : NULL,
+                        "no CUDA: %s is not there", b->path);
+    else if (b->lacks[0] != '\0')
+        doctor_list_add(list, DOCTOR_NOTE, "backend",
+                        "the CUDA 13 toolkit's libraries in /usr/local/cuda/lib64",
+                        "CUDA does not load: %s", b->lacks);
+    else
+        doctor_list_add(list, DOCTOR_OK, "backend", NULL, "CUDA loads: %s", b->path);
 }
 
 static void say_devices(struct doctor_list *list, const struct doctor_facts *f)
@@ -222,5 +248,6 @@ void doctor_machine(struct doctor_list *list, const struct doctor_facts *f)
     say_shared(list, f);
     say_lock(list, f);
     say_gpus(list, f);
+    say_backend(list, f);
     say_devices(list, f);
 }

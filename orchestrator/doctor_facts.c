@@ -77,8 +77,14 @@ void doctor_facts_ask(struct doctor_facts *out)
 {
     int fd = memfd_create("mspeckv", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     struct rlimit lock;
+    char program[512];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
 
     doctor_facts_read(out, "");
+    if (n > 0) {
+        program[n] = '\0';
+        doctor_backend_ask(&out->backend, program);
+    }
     memory_room_ask(&out->room);
     if (getrlimit(RLIMIT_MEMLOCK, &lock) == 0 && lock.rlim_cur != RLIM_INFINITY)
         out->memlock_bytes = lock.rlim_cur;

@@ -4,6 +4,7 @@
 #ifndef ORCHESTRATOR_DOCTOR_FACTS_H
 #define ORCHESTRATOR_DOCTOR_FACTS_H
 
+#include "orchestrator/doctor_backend.h"
 #include "orchestrator/doctor_gpu.h"
 #include "orchestrator/doctor_speed.h"
 #include "orchestrator/machine.h"
@@ -37,6 +38,7 @@ struct doctor_facts {
     char driver[32];                /* of the GPUs; "": none */
     uint32_t n_gpus;
     struct doctor_gpu gpu[DOCTOR_MAX_GPUS];
+    struct doctor_backend backend;
     uint32_t n_devices;
     struct doctor_device device[DOCTOR_MAX_DEVICES];
 };
@@ -45,7 +47,7 @@ struct doctor_facts {
  * doctor_facts_ask, here as for a machine that limits nothing. */
 void doctor_facts_read(struct doctor_facts *out, const char *root);
 /* The same of this machine, with what only system calls tell: /dev/shm, locked
- * memory, memfd. */
+ * memory, memfd, whether the CUDA backend loads. */
 void doctor_facts_ask(struct doctor_facts *out);
 /* Adds a device that is not there yet, measured. */
 void doctor_facts_measure(struct doctor_facts *facts, const char *device, uint32_t n_threads);

@@ -158,7 +158,7 @@ static void a_gpu_on_half_its_lanes_is_noted(void **state)
 {
     put_server();
     fake_machine_put(&m, "proc/driver/nvidia/version",
-                     "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19\n");
+                     "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sat Aug 19\n");
     put_gpu("0000:01:00.0", "8\n", "0\n");
     put_gpu("0000:41:00.0", "16\n", "1\n");
     put_gpu("0000:42:00.0", "16\n", "-1\n");
@@ -171,11 +171,11 @@ static void a_gpu_on_half_its_lanes_is_noted(void **state)
     assert_int_equal(facts.n_gpus, 3);
     doctor_machine(&list, &facts);
     expect("GPU", DOCTOR_NOTE,
-           "1 x NVIDIA A100-PCIE-40GB, driver 535.104.05, PCIe 4 x8 of x16 (15.8 of 31.5 GB/s), "
+           "1 x NVIDIA A100-PCIE-40GB, driver 580.65.06, PCIe 4 x8 of x16 (15.8 of 31.5 GB/s), "
            "NUMA node 0",
            "full width");
     assert_string_equal(list.line[list.n_lines - 1].text,
-                        "2 x NVIDIA A100-PCIE-40GB, driver 535.104.05, PCIe 4 x16 (31.5 GB/s), "
+                        "2 x NVIDIA A100-PCIE-40GB, driver 580.65.06, PCIe 4 x16 (31.5 GB/s), "
                         "NUMA node 1");
     expect("memlock", DOCTOR_NOTE, "8.39 MB", "ulimit -l unlimited");
 }
