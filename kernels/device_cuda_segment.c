@@ -251,8 +251,8 @@ static enum status send_args(struct device_cuda *cuda, struct err *err)
 {
     struct cuda_segment *s = &cuda->segment;
     struct cuda_fence *f = &s->fence[(s->first_fence + s->n_fences) % CUDA_FENCES];
-    cudaError_t e = cudaMemcpyAsync(s->slab, s->ring + s->ring_at, s->args_bytes,
-                                    cudaMemcpyHostToDevice, cuda->compute);
+    cudaError_t e = (cudaError_t)device_cuda_args_send(&cuda->base, s->slab, s->ring + s->ring_at,
+                                                       s->args_bytes);
 
     if (e == cudaSuccess)
         e = cudaEventRecord(f->event, cuda->compute);

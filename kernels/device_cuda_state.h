@@ -42,7 +42,7 @@ struct cuda_fence {
 };
 
 /* What has been recorded and not submitted, and where arguments travel: host
- * array to pinned ring, by one copy to the slab, where kernels read them. */
+ * array to pinned ring, by one kernel to the slab, where kernels read them. */
 struct cuda_segment {
     unsigned char *key; /* owned; heads and parameters */
     size_t key_bytes;
@@ -151,6 +151,11 @@ void device_cuda_graph_close(struct cuda_graph_cache *cache); /* NULL is fine */
  * can_overlap is false after a driver has refused a graph of early launches, which
  * then runs in order, as all later ones do. */
 enum status device_cuda_graph_run(struct device_cuda *cuda, struct err *err);
+
+/* device_cuda_args_cuda.cu */
+/* Queues on the compute stream, without the copy engines, that `bytes` of pinned
+ * memory come to the slab: a multiple of 16, > 0, as both addresses are. A cudaError_t. */
+int device_cuda_args_send(struct device *dev, void *slab, const void *ring, size_t bytes);
 
 /* device_cuda_pair_cuda.cu */
 /* Runs two early launches one by one and as a graph, and waits. */
