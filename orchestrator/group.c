@@ -378,6 +378,8 @@ enum status group_ask(struct group *g, const struct group_call *call, struct msg
     while (st == ST_OK && !is_over) {
         struct msg msg = {0};
         st = receive(g, call->stop_at, peer, &msg, err);
+        if (st == ST_OK && msg.verb == MSG_PROGRESS)
+            begin = clock_now_ns();
         if (st == ST_OK)
             is_over =
                 group_member_of(peer) == (int)call->member && take(g, call, &msg, out, &st, err);

@@ -67,7 +67,7 @@ struct group_call {
     enum group_member member;
     struct msg *request; /* its number is set here; the rest is borrowed */
     enum msg_verb want;  /* the answer's verb */
-    double timeout_s;    /* 0: none */
+    double timeout_s;    /* without an answer or PROGRESS, which begins it anew; 0: none */
     int stop_at;         /* how many stop signals end the call */
     void *self;          /* for the two below */
     /* PROGRESS and TOKENS of the request as they come; NULL about twice a second. */

@@ -82,6 +82,12 @@ static void on_watch(void *self, const struct msg *msg)
         s->watch.progress(s->watch.self, &msg->progress);
 }
 
+/* A hang ends, and a long prompt on a slow device has its time. */
+static double limit_of(const struct session_prompt *p)
+{
+    return p->timeout_s > 0 ? p->timeout_s + p->n_tokens / SESSION_TOKENS_PER_S : 0;
+}
+
 static enum status ask_prefill(struct session *s, enum group_member member, int stop_at,
                                struct msg *out, struct err *err)
 {
@@ -89,6 +95,7 @@ static enum status ask_prefill(struct session *s, enum group_member member, int 
     struct group_call call = {.member = member,
                               .request = &msg,
                               .want = MSG_PREFILLED,
+                              .timeout_s = limit_of(&s->prompt),
                               .stop_at = stop_at,
                               .self = s,
                               .watch = on_watch};

@@ -11,6 +11,9 @@
 
 #include "orchestrator/group.h"
 
+/* Slower than any machine that a study is run on. */
+#define SESSION_TOKENS_PER_S 20.0
+
 struct session; /* owns its group */
 
 /* All may be NULL; `self` is given back to each. */
@@ -26,6 +29,9 @@ struct session_prompt {
     uint32_t number;
     const int32_t *token; /* borrowed until the next prompt or session_close */
     uint32_t n_tokens;
+    /* 0: none. A worker that says nothing of the prompt, no progress either, for this
+     * and a second more for each SESSION_TOKENS_PER_S of its tokens has hung. */
+    double timeout_s;
     bool insists; /* as in session_trial */
 };
 

@@ -213,8 +213,10 @@ static enum status prompt_failed(struct study_place *p, const struct err *why, s
 static enum status prefill(struct study_place *p, uint32_t number, struct err *why)
 {
     const struct prompt *from = &p->run->matrix->prompt[number];
-    struct session_prompt prompt = {
-        .number = number + 1, .n_tokens = from->prefill, .insists = true};
+    struct session_prompt prompt = {.number = number + 1,
+                                    .n_tokens = from->prefill,
+                                    .timeout_s = p->run->e->timeout_s,
+                                    .insists = true};
     uint64_t span;
     enum status st;
 

@@ -9,6 +9,7 @@
  *   DIR/hold-D    trials wait while it is there
  *   DIR/die-D-N   its Nth trial kills it, once
  *   DIR/lose-D-N  the same, and it cannot be started again while DIR/gone-D is there
+ *   DIR/mute-D    a prefill is never answered
  *   DIR/cheap     prefills take no time; else each says that it took 1000 s
  */
 #include <fcntl.h>
@@ -123,6 +124,8 @@ static void on_prefill(const struct msg_prefill *m, struct msg *reply)
 /* False: nothing is to be said. */
 static bool answer(const struct msg *msg, struct msg *reply)
 {
+    if (msg->verb == MSG_PREFILL && is_told("mute-", fake.device))
+        return false;
     if (msg->verb == MSG_PREFILL)
         on_prefill(&msg->prefill, reply);
     else if (msg->verb == MSG_TRIAL)

@@ -270,6 +270,26 @@ static void when_every_place_is_lost_the_run_can_go_on_later(void **state)
 
 /* ---- the user's stop ---- */
 
+/* Each of two attempts waits 0.1 s and a twentieth of a second for each of 16 tokens. */
+static void a_prefill_that_hangs_ends_and_its_trials_fail(void **state)
+{
+    static const char words[] = "verify has not answered PREFILL in 0.9 s";
+    char path[160];
+    json_t *first;
+
+    write_study("16", ONE_GPU "timeout_s: 0.1\n");
+    tell("one/mute-cuda:0");
+    program_start(&p, "run @/study.yaml --out @/one/run");
+    assert_int_not_equal(program_wait(&p, WAIT_S), 0);
+    if (strstr(program_output(&p), words) == NULL)
+        fail_msg("no \"%s\" in:\n%s", words, program_output(&p));
+    snprintf(path, sizeof path, "%s/one/run/results.jsonl", p.dir);
+    first = json_load_file(path, JSON_DISABLE_EOF_CHECK, NULL);
+    assert_string_equal(json_string_value(json_object_get(first, "status")), "failed");
+    assert_non_null(strstr(json_string_value(json_object_get(first, "reason")), words));
+    json_decref(first);
+}
+
 static void start_held(void)
 {
     write_four(TWO_GPUS);
@@ -359,6 +379,7 @@ int main(void)
         CASE(a_death_costs_one_more_try_and_no_trial),
         CASE(what_a_lost_place_leaves_is_run_by_the_other),
         CASE(when_every_place_is_lost_the_run_can_go_on_later),
+        CASE(a_prefill_that_hangs_ends_and_its_trials_fail),
         CASE(one_interrupt_finishes_the_trial_of_every_place),
         CASE(two_interrupts_stop_every_place_now),
         CASE(two_single_cpus_give_the_tokens_of_one_place),
