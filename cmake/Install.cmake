@@ -22,7 +22,11 @@ install(RUNTIME_DEPENDENCY_SET bundle
 if(TARGET mspeckv_cuda)
     install(TARGETS mspeckv_cuda LIBRARY DESTINATION lib)
 endif()
-install(DIRECTORY experiments docs DESTINATION share/mspeckv)
+install(DIRECTORY experiments docs DESTINATION share/mspeckv PATTERN "*.1" EXCLUDE)
+install(FILES docs/mspeckv.1 DESTINATION share/man/man1)
+install(FILES tools/shell/mspeckv.bash DESTINATION share/bash-completion/completions
+        RENAME mspeckv)
+install(FILES tools/shell/_mspeckv DESTINATION share/zsh/site-functions)
 install(FILES README.md ARCHITECTURE.md FORMATS.md CONTRIBUTING.md DESTINATION share/mspeckv)
 install(DIRECTORY tools/gpu DESTINATION tools USE_SOURCE_PERMISSIONS OPTIONAL
         PATTERN __pycache__ EXCLUDE)

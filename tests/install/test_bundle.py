@@ -66,6 +66,11 @@ class Bundle(unittest.TestCase):
         size = sum(p.lstat().st_size for p in self.root.rglob("*") if not p.is_dir())
         self.assertLess(size, MOST_BYTES)
 
+    def test_the_manual_and_completions_lie_where_they_are_sought(self):
+        for path in ("man/man1/mspeckv.1", "bash-completion/completions/mspeckv",
+                     "zsh/site-functions/_mspeckv"):
+            self.assertTrue((self.root / "share" / path).is_file(), path)
+
     def test_programs_run_and_find_their_files(self):
         self.assertRegex(self.run_program("mspeckv", "version").stdout, r"^mspeckv \d")
         text = self.run_program("mspeckv", "dataset", "demo", "--tokens", "50")
