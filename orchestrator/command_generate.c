@@ -22,6 +22,9 @@
 
 static const char program[] = "mspeckv generate";
 
+/* A prefill that does not get on for an hour has hung. */
+enum { PREFILL_S = 3600 };
+
 struct generate {
     struct generate_options opt;
     struct tokenizer *tok;
@@ -77,6 +80,9 @@ static enum status plan(struct generate *g, struct err *err)
 
     g->is_usage = true;
     st = generate_options_trial(&g->opt, g->prompt.n, g->shape.n_layers, &g->trial, err);
+    if (st == ST_OK)
+        st = target_shape_check_length(&g->shape, g->opt.target, g->trial.n_prompt,
+                                       g->trial.gen_len, err);
     if (st != ST_OK)
         return st;
     g->is_usage = false;
@@ -233,7 +239,8 @@ static enum status write_trace(const struct generate *g, struct err *err)
 static enum status decode(struct generate *g, struct err *err)
 {
     const struct session_watch watch = {.self = g, .tokens = on_tokens, .notice = on_notice};
-    struct session_prompt prompt = {.number = 1, .token = g->prompt.id, .n_tokens = g->prompt.n};
+    struct session_prompt prompt = {
+        .number = 1, .token = g->prompt.id, .n_tokens = g->prompt.n, .timeout_s = PREFILL_S};
     struct session_trial call = {.trial = &g->trial, .stop_at = 1};
     const struct group *group;
     uint64_t span;

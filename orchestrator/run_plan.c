@@ -56,6 +56,17 @@ static enum status plan_memory(struct run_plan *p, struct err *err)
     return st;
 }
 
+static enum status check_lengths(const struct run_plan *p, struct err *err)
+{
+    enum status st = ST_OK;
+
+    for (uint32_t i = 0; st == ST_OK && i < p->matrix->n_trials; i++) {
+        const struct setting *s = &p->matrix->trial[i].setting;
+        st = target_shape_check_length(&p->shape, p->e->target, s->prefill, s->gen_len, err);
+    }
+    return st;
+}
+
 enum status run_plan_fill(struct run_plan *p, struct err *err)
 {
     enum status st = experiment_check_paths(p->e, err);
@@ -66,6 +77,8 @@ enum status run_plan_fill(struct run_plan *p, struct err *err)
         st = target_shape_read(&p->shape, p->e->target, err);
     if (st == ST_OK)
         st = matrix_check(p->matrix, p->e, p->shape.n_layers, err);
+    if (st == ST_OK)
+        st = check_lengths(p, err);
     if (st == ST_OK)
         st = tokenizer_open(&p->tok, p->e->target, err);
     if (st == ST_OK)

@@ -14,6 +14,7 @@
 #include "common/head_defaults.h"
 #include "common/mem.h"
 #include "common/msg.h"
+#include "common/random_weights.h"
 #include "common/torch_files.h"
 #include "common/whole_file.h"
 #include "kernels/kv_format.h"
@@ -78,12 +79,43 @@ static enum status read_sizes(struct target_shape *s, const json_t *config, stru
     return read_count(config, "intermediate_size", 1 << 24, 0, &s->intermediate, err);
 }
 
+static double number_or(const json_t *object, const char *key, double standard)
+{
+    const json_t *value = json_object_get(object, key);
+
+    return json_is_number(value) && json_number_value(value) > 0 ? json_number_value(value)
+                                                                 : standard;
+}
+
+/* max_position_embeddings is a trained length: linear and yarn rotation stretch one by
+ * their factor (yarn its own, where it names it). What is wrong in these is for the
+ * workers to refuse. */
+static uint32_t positions_of(const json_t *config)
+{
+    static const char *const places[] = {"rope_scaling", "rope_parameters"};
+    double max = number_or(config, "max_position_embeddings", 0), all = max;
+
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const json_t *rope = json_object_get(config, places[i]);
+        const json_t *type = json_object_get(rope, "rope_type");
+        const char *word = json_string_value(type ? type : json_object_get(rope, "type"));
+        double own = max;
+        if (word != NULL && strcmp(word, "yarn") == 0)
+            own = number_or(rope, "original_max_position_embeddings", max);
+        else if (word == NULL || strcmp(word, "linear") != 0)
+            continue;
+        own *= number_or(rope, "factor", 1);
+        all = own > all ? own : all;
+    }
+    return max > 0 && all < UINT32_MAX ? (uint32_t)all : 0;
+}
+
 static enum status read_fields(struct target_shape *s, const json_t *config, struct err *err)
 {
     uint32_t hidden = 0;
     enum status st;
 
-    s->random_weights = json_object_get(config, "mspeckv_synthetic") != NULL;
+    s->random_weights = json_object_get(config, RANDOM_WEIGHTS_KEY) != NULL;
     st = read_count(config, "num_hidden_layers", MSG_MAX_LAYERS, 0, &s->n_layers, err);
     if (st == ST_OK)
         st = read_count(config, "num_attention_heads", MAX_HEADS, 0, &s->n_heads, err);
@@ -97,6 +129,7 @@ static enum status read_fields(struct target_shape *s, const json_t *config, str
     if (st == ST_OK)
         st = read_heads(s, config, hidden, err);
     s->hidden = hidden;
+    s->max_positions = positions_of(config);
     return st == ST_OK ? read_sizes(s, config, err) : st;
 }
 
@@ -184,6 +217,20 @@ enum status target_shape_read(struct target_shape *out, const char *dir, struct 
     if (st == ST_OK)
         *out = s;
     return st;
+}
+
+enum status target_shape_check_length(const struct target_shape *s, const char *dir,
+                                      uint32_t n_prompt, uint32_t n_new, struct err *err)
+{
+    uint64_t n = (uint64_t)n_prompt + n_new;
+
+    if (s->max_positions == 0 || n <= s->max_positions)
+        return ST_OK;
+    return err_set(err, ST_INVALID,
+                   "%s/config.json: max_position_embeddings gives a text %u positions, and a "
+                   "prompt of %u tokens with %u new ones takes %llu; at most %u together would "
+                   "be right",
+                   dir, s->max_positions, n_prompt, n_new, (unsigned long long)n, s->max_positions);
 }
 
 enum status target_shape_draft(struct target_shape *out, const char *dir,

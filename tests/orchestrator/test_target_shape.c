@@ -146,6 +146,52 @@ static void random_weights_are_told_by_the_note_of_their_maker(void **state)
     assert_true(s.random_weights);
 }
 
+static uint32_t positions_of(const char *fields)
+{
+    struct target_shape s = {0};
+    struct err err = {{0}};
+    char text[512];
+
+    snprintf(text, sizeof text,
+             "{\"num_hidden_layers\": 5, \"num_attention_heads\": 8, %s" COMMON "}", fields);
+    put("config.json", text);
+    assert_int_equal(target_shape_read(&s, dir, &err), ST_OK);
+    return s.max_positions;
+}
+
+static void a_text_longer_than_the_positions_is_refused(void **state)
+{
+    struct target_shape s = {.max_positions = 512};
+    struct err err = {{0}};
+
+    assert_int_equal(target_shape_check_length(&s, "d", 500, 12, &err), ST_OK);
+    assert_int_equal(target_shape_check_length(&s, "d", 500, 13, &err), ST_INVALID);
+    assert_non_null(strstr(err.text, "d/config.json: max_position_embeddings"));
+    assert_non_null(strstr(err.text, "takes 513; at most 512"));
+    s.max_positions = 0;
+    assert_int_equal(target_shape_check_length(&s, "d", UINT32_MAX, UINT32_MAX, &err), ST_OK);
+}
+
+static void positions_are_stretched_by_the_rotation(void **state)
+{
+#define MAX "\"max_position_embeddings\": 512, "
+    assert_int_equal(positions_of(""), 0);
+    assert_int_equal(positions_of("\"max_position_embeddings\": -3, "), 0);
+    assert_int_equal(positions_of(MAX), 512);
+    assert_int_equal(positions_of(MAX "\"rope_scaling\": null, "), 512);
+    assert_int_equal(positions_of(MAX "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}, "),
+                     2048);
+    assert_int_equal(positions_of(MAX "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, "
+                                      "\"original_max_position_embeddings\": 256}, "),
+                     1024);
+    assert_int_equal(positions_of(MAX "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2, "
+                                      "\"original_max_position_embeddings\": 256}, "),
+                     512);
+    assert_int_equal(
+        positions_of(MAX "\"rope_scaling\": {\"rope_type\": \"dynamic\", \"factor\": 4}, "), 512);
+#undef MAX
+}
+
 static void pytorch_files_are_sent_to_the_converter(void **state)
 {
     struct target_shape s;
@@ -178,6 +224,8 @@ int main(void)
         cmocka_unit_test(hostile_numbers_are_refused_by_name),
         cmocka_unit_test(a_fingerprint_changes_with_any_byte),
         cmocka_unit_test(a_draft_of_another_vocabulary_is_refused),
+        cmocka_unit_test(a_text_longer_than_the_positions_is_refused),
+        cmocka_unit_test(positions_are_stretched_by_the_rotation),
         cmocka_unit_test(random_weights_are_told_by_the_note_of_their_maker),
         cmocka_unit_test(pytorch_files_are_sent_to_the_converter),
     };

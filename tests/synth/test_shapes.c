@@ -3,6 +3,7 @@
 #include <jansson.h>
 
 #include "common/mem.h"
+#include "common/random_weights.h"
 #include "model/config.h"
 #include "model/safetensors.h"
 #include "tests/test_helpers.h"
@@ -100,7 +101,7 @@ static void a_config_says_that_its_weights_are_random(void **state)
     json_t *config = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *note;
 
     assert_non_null(config);
-    note = json_object_get(config, CHECKPOINT_JSON_NOTE);
+    note = json_object_get(config, RANDOM_WEIGHTS_KEY);
     assert_non_null(strstr(json_string_value(json_object_get(note, "note")), "random weights"));
     assert_int_equal(json_integer_value(json_object_get(note, "seed")), 42);
     assert_string_equal(json_string_value(json_object_get(note, "tokenizer")), "of nobody");

@@ -159,7 +159,7 @@ static void a_trial_that_fails_twice_is_recorded_with_its_log_and_the_next_one_r
     uint32_t n_lines = 0;
 
     write_study("timeout_s: 0.01\n");
-    program_start(&p, "run @/deaths.yaml --out @/run --set gen_len=400");
+    program_start(&p, "run @/deaths.yaml --out @/run --set gen_len=200");
     assert_true(program_find(&p, "verify") > 0);
     assert_int_equal(program_wait(&p, WAIT_S), 1);
     assert_int_equal(count(program_output(&p), "starting the workers again"), 4);

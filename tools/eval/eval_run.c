@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/mem.h"
+#include "common/random_weights.h"
 #include "kernels/attention.h"
 #include "text/tokenizer.h"
 #include "tools/eval/eval_score.h"
@@ -186,7 +187,7 @@ static bool has_random_weights(const char *target)
 {
     char *path = mem_printf("%s/config.json", target);
     json_t *config = json_load_file(path, 0, NULL);
-    bool is_random = json_object_get(config, "mspeckv_synthetic") != NULL;
+    bool is_random = json_object_get(config, RANDOM_WEIGHTS_KEY) != NULL;
 
     json_decref(config);
     free(path);

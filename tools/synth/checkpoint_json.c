@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "common/mem.h"
+#include "common/random_weights.h"
 
 static json_t *token_or_null(int32_t id)
 {
@@ -88,7 +89,7 @@ char *checkpoint_json_config(const struct checkpoint_json *c)
     json_object_set_new(config, "bos_token_id", token_or_null(c->bos));
     json_object_set_new(config, "eos_token_id", token_or_null(c->eos));
     json_object_set_new(config, "torch_dtype", json_string(weight_dtype_torch(c->dtype)));
-    json_object_set_new(config, CHECKPOINT_JSON_NOTE,
+    json_object_set_new(config, RANDOM_WEIGHTS_KEY,
                         json_pack("{s:s, s:s, s:s, s:I, s:s}", "note",
                                   "random weights, for measuring speed only: this model knows "
                                   "nothing",

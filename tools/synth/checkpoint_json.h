@@ -6,10 +6,6 @@
 
 #include "tools/synth/weight_source.h"
 
-/* The field of config.json that says that weights are random; what runs such a checkpoint
- * looks for it. */
-#define CHECKPOINT_JSON_NOTE "mspeckv_synthetic"
-
 struct checkpoint_json {
     const struct arch *arch;
     enum weight_dtype dtype;
